@@ -1,0 +1,72 @@
+# Everything is made in this folder: .venv (tests, local tools), .local (the embedded AWS and what it keeps).
+PYTHON ?= python3
+PORT ?= 4566
+HOST ?= 127.0.0.1
+STATE ?= .local
+ROWS ?= 10000
+SAMPLE ?= sample.csv
+
+PY := .venv/bin/python
+TOOLS := .local/tools
+SETUP := .venv/.made $(TOOLS)/sam/.made $(TOOLS)/ministack/.made
+
+.PHONY: help setup demo up down test test-long lint format lock sample key revoke-key clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(SETUP) ## install everything that the other commands need
+
+# The SAM CLI and ministack pin different versions of botocore, so each has an environment of its own.
+.venv/.made: requirements/dev.txt
+	@echo "Installing Python packages (.venv)"
+	@$(PYTHON) -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@touch $@
+
+$(TOOLS)/%/.made: requirements/%.txt
+	@echo "Installing $*"
+	@$(PYTHON) -m venv $(TOOLS)/$*
+	@$(TOOLS)/$*/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/$*.txt
+	@touch $@
+
+demo: $(SETUP) ## start the embedded AWS, deploy, import ROWS rows over HTTP, show the counts, stop
+	@$(PY) -m local.demo --rows $(ROWS)
+
+up: $(SETUP) ## start and deploy, keep running; PORT, HOST and STATE choose where
+	@$(PY) -m local.stack up --port $(PORT) --host $(HOST) --state $(STATE)
+
+down: $(SETUP) ## stop what `make up` started
+	@$(PY) -m local.stack down --state $(STATE)
+
+test: $(SETUP) ## unit, integration and end-to-end tests
+	@$(PY) -m pytest -m "not long"
+
+test-long: $(SETUP) ## the tests that take minutes: 100,000 rows, a 200 MB file
+	@$(PY) -m pytest -m long -s
+
+lint: $(SETUP) ## ruff, mypy, sam validate
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(TOOLS)/sam/bin/sam validate --lint
+
+format: .venv/.made ## let ruff write the code's layout
+	@.venv/bin/ruff check --fix
+	@.venv/bin/ruff format
+
+sample: .venv/.made ## write a contact file of ROWS rows to SAMPLE
+	@$(PY) -m local.sample --rows $(ROWS) --out $(SAMPLE)
+
+key: .venv/.made ## make an API key for PROJECT; shown once
+	@$(PY) -m local.api_key create --project $(PROJECT)
+
+revoke-key: .venv/.made ## revoke KEY, a key or its id
+	@$(PY) -m local.api_key revoke $(KEY)
+
+lock: ## bring the locked versions up to date (needs uv)
+	uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url requirements/layer.in -o layers/contact_imports/requirements.txt
+	for name in dev sam ministack; do uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -c layers/contact_imports/requirements.txt requirements/$$name.in -o requirements/$$name.txt; done
+
+clean: ## remove everything that was made
+	rm -rf .venv .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,94 @@
+"""What could not be processed is counted as failed, so that every import ends."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.batch import (
+    SqsFifoPartialProcessor,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.data_classes import S3Event
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import ValidationError
+
+from contact_imports.apply_row_batch import parse_message, take_message
+from contact_imports.config import DeadLetterEnvironment
+from contact_imports.contact_table import ContactTable
+from contact_imports.end_import import PROCESSOR_FAILED, end_overdue_imports, stop_import
+from contact_imports.import_table import ImportTable
+from contact_imports.row_queue import RowQueue
+from contact_imports.uploads import import_of_key
+
+logger = Logger()
+dynamodb = boto3.client("dynamodb")
+sqs = boto3.client("sqs")
+processor = SqsFifoPartialProcessor()
+processor.raise_on_entire_batch_failure = False
+
+
+@cache
+def environment() -> DeadLetterEnvironment:
+    return DeadLetterEnvironment.read()
+
+
+def imports() -> ImportTable:
+    return ImportTable(dynamodb, environment().IMPORTS_TABLE)
+
+
+@cache
+def contacts() -> ContactTable:
+    return ContactTable(dynamodb, environment().CONTACTS_TABLE)
+
+
+def give_up_row_batch(body: str) -> None:
+    try:
+        message = parse_message(body)
+    except ValidationError:
+        # Nothing can be counted; the import it belonged to, if any, is ended at its deadline.
+        logger.exception("dead letter is no row batch")
+        return
+    taken = take_message(message, imports(), contacts(), datetime.now(UTC), give_up=True)
+    logger.error(
+        "row batch given up",
+        import_id=taken.import_id,
+        partition=taken.partition,
+        seq=taken.seq,
+        rows=taken.outcomes,
+    )
+
+
+def give_up_upload(body: str) -> None:
+    """Ends the imports of a processor invocation whose retries are spent.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    """
+    for record in S3Event(json.loads(body)["requestPayload"]).records:
+        ids = import_of_key(record.s3.get_object.key)
+        if ids is None:
+            continue
+        queue = RowQueue(sqs, environment().ROW_QUEUE_URL)
+        stopped = stop_import(ids[1], PROCESSOR_FAILED, imports(), queue, datetime.now(UTC))
+        logger.error("processor given up", import_id=ids[1], stopped=stopped)
+
+
+def take_record(record: SQSRecord) -> None:
+    if record.event_source_arn == environment().PROCESSOR_FAILURES_QUEUE_ARN:
+        give_up_upload(record.body)
+    else:
+        give_up_row_batch(record.body)
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    if "Records" in event:
+        return process_partial_response(event, take_record, processor, context)
+    ended = end_overdue_imports(imports(), datetime.now(UTC))
+    logger.info("overdue imports ended", import_ids=ended)
+    return None

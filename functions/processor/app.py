@@ -1,0 +1,46 @@
+"""An uploaded file becomes row batches."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cache
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.data_classes import S3Event, event_source
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from contact_imports.config import ProcessorEnvironment
+from contact_imports.import_table import ImportTable
+from contact_imports.process_upload import process_upload
+from contact_imports.row_queue import RowQueue
+from contact_imports.tag_table import TagTable
+from contact_imports.uploads import Upload, Uploads
+
+logger = Logger()
+dynamodb = boto3.client("dynamodb")
+s3 = boto3.client("s3")
+sqs = boto3.client("sqs")
+
+
+@cache
+def environment() -> ProcessorEnvironment:
+    return ProcessorEnvironment.read()
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_source(data_class=S3Event)
+def lambda_handler(event: S3Event, context: LambdaContext) -> None:
+    names = environment()
+    for record in event.records:
+        s3_object = record.s3.get_object
+        processed = process_upload(
+            Upload(s3_object.key, s3_object.etag, s3_object.size),
+            Uploads(s3, names.UPLOADS_BUCKET),
+            ImportTable(dynamodb, names.IMPORTS_TABLE),
+            TagTable(dynamodb, names.TAGS_TABLE),
+            RowQueue(sqs, names.ROW_QUEUE_URL),
+            datetime.now(UTC),
+        )
+        logger.info("upload processed", **asdict(processed))

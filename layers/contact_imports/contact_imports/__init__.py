@@ -1,0 +1,1 @@
+"""Contact Imports: a CSV of contacts becomes contacts, exactly once, with exact counts."""

@@ -1,0 +1,136 @@
+"""What becomes of a row batch: applied to contacts and counted, or given up and counted; once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import ConfigDict, TypeAdapter
+
+from contact_imports.contact import Outcome, Row, normalise_email, read_row
+from contact_imports.contact_table import ContactTable
+from contact_imports.errors import RowError
+from contact_imports.import_job import Import
+from contact_imports.import_table import BatchKey, ImportTable
+from contact_imports.row_batch import PartitionEnd, RowBatch, RowMessage
+from contact_imports.stored_contact import fold_rows, settle_row
+
+_MAX_EMAIL_CHARS = 254  # RFC 5321, 4.5.3.1.3
+
+_message: TypeAdapter[RowMessage] = TypeAdapter(
+    RowMessage, config=ConfigDict(hide_input_in_errors=True)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RowResults:
+    """Rows by outcome, and the failed ones' reasons."""
+
+    outcomes: Counter[Outcome]
+    errors: list[RowError]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of a message, for the log: ids and counts. `ended` is the import, if this ended it."""
+
+    import_id: str
+    partition: int
+    seq: int | None
+    outcomes: dict[Outcome, int]
+    ended: Import | None
+
+
+def parse_message(body: str) -> RowMessage:
+    """A message of the row queue; raises pydantic's ValidationError, which quotes no value."""
+    return _message.validate_json(body)
+
+
+def take_message(
+    message: RowMessage,
+    imports: ImportTable,
+    contacts: ContactTable,
+    now: datetime,
+    *,
+    give_up: bool = False,
+) -> Taken:
+    """Does what a message asks for, and ends the import if that was the last thing to do.
+
+    However often a message comes, what it says is done once. With `give_up`, rows that are not applied
+    yet are counted as failed instead. Raises what AWS refuses: the message comes again.
+    """
+    outcomes: dict[Outcome, int] = {}
+    if isinstance(message, PartitionEnd):
+        partition = imports.end_partition(message.importId, message.partition)
+        seq = None
+    else:
+        seq = message.seq
+        partition = imports.partition(message.importId, message.partition)
+        if not partition.settled(seq):
+            # A batch that was overtaken must not be applied after the batches that were to follow it.
+            if give_up or seq in partition.gaps:
+                results = _settle(message, contacts)
+            else:
+                results = _apply(message, contacts)
+            key = BatchKey(message.importId, message.partition, seq, message.last)
+            partition = imports.commit(key, partition, results.outcomes, results.errors)
+            outcomes = dict(results.outcomes)
+    ended = imports.end_if_done(message.importId, now) if partition.done else None
+    return Taken(message.importId, message.partition, seq, outcomes, ended)
+
+
+def _apply(batch: RowBatch, contacts: ContactTable) -> RowResults:
+    """Applies a batch's rows to their contacts, reading again whatever another import has changed."""
+    results = _rejected(batch)
+    pending: dict[str, list[Row]] = {}
+    for number, cells in batch.rows:
+        row = read_row(number, batch.fields, cells, batch.tags)
+        if isinstance(row, RowError):
+            results.outcomes[Outcome.FAILED] += 1
+            results.errors.append(row)
+        else:
+            pending.setdefault(row.contact.email, []).append(row)
+    while pending:
+        stored = contacts.read(batch.projectId, pending)
+        folded = {
+            email: fold_rows(stored.get(email), rows, batch.importId, batch.onConflict)
+            for email, rows in pending.items()
+        }
+        writes = [fold.after for fold in folded.values() if fold.after is not None]
+        conflicts = contacts.write(batch.projectId, writes)
+        for email, fold in folded.items():
+            if email not in conflicts:
+                results.outcomes.update(fold.outcomes.values())
+                results.errors.extend(fold.errors)
+        pending = {email: pending[email] for email in conflicts}
+    return results
+
+
+def _settle(batch: RowBatch, contacts: ContactTable) -> RowResults:
+    """Counts a batch's rows without applying them: as failed, but for those that contacts show as applied."""
+    results = _rejected(batch)
+    if not batch.rows:
+        return results
+    emails = {number: normalise_email(cells[0]) for number, cells in batch.rows}
+    # DynamoDB refuses a key that is empty or over 1,024 bytes; no contact has such an email.
+    stored = contacts.read(
+        batch.projectId, {email for email in emails.values() if _possible(email)}
+    )
+    numbers = (batch.rows[0][0], batch.rows[-1][0])
+    for number, email in emails.items():
+        settled = settle_row(stored.get(email), number, numbers, batch.importId, batch.onConflict)
+        results.outcomes[settled.outcome] += 1
+        if settled.error:
+            results.errors.append(settled.error)
+    return results
+
+
+def _rejected(batch: RowBatch) -> RowResults:
+    """The rows that the processor has found to be failed."""
+    errors = [RowError(number, code, message) for number, code, message in batch.rejected]
+    return RowResults(Counter({Outcome.FAILED: len(errors)} if errors else {}), errors)
+
+
+def _possible(email: str) -> bool:
+    return 0 < len(email) <= _MAX_EMAIL_CHARS

@@ -1,0 +1,27 @@
+"""Waiting before a call is made again for what AWS left undone in one that succeeded."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+
+_ATTEMPTS = 8
+_BASE_SECONDS = 0.05
+_MAX_SECONDS = 3.0
+
+
+class StillUnprocessedError(Exception):
+    """AWS kept leaving something undone; the message is to be delivered again later."""
+
+
+def attempts() -> Iterator[int]:
+    """Numbers the attempts from 0 and waits between them: exponential backoff with full jitter.
+
+    Ends after about 8 seconds at most; a caller that gets there raises StillUnprocessedError.
+    https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
+    """
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(random.uniform(0, min(_MAX_SECONDS, _BASE_SECONDS * 2**attempt)))
+        yield attempt

@@ -1,0 +1,162 @@
+"""Which CSV column is which field of a contact."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from contact_imports.errors import FileError
+from contact_imports.limits import MAX_COLUMNS, MAX_CUSTOM_FIELD_KEY_CHARS, MAX_CUSTOM_FIELDS
+
+STANDARD_FIELDS = ("firstName", "lastName", "name", "phone", "country", "language")
+CUSTOM_FIELD_PREFIX = "customFields."
+
+_HEADERS_SHOWN = 20
+
+Header = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+CustomFieldKey = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_CUSTOM_FIELD_KEY_CHARS),
+]
+
+
+class ColumnMap(BaseModel):
+    """The API's `columnMap`: each field of a contact with the name of its CSV header."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+    email: Header
+    firstName: Header | None = Field(default=None)
+    lastName: Header | None = None
+    name: Header | None = None
+    phone: Header | None = None
+    country: Header | None = None
+    language: Header | None = None
+    customFields: Annotated[dict[CustomFieldKey, Header], Field(max_length=MAX_CUSTOM_FIELDS)] = {}
+
+    @classmethod
+    def parse(cls, text: str) -> ColumnMap:
+        """The column map that JSON text describes; raises ValueError with a message for the sender."""
+        try:
+            column_map = cls.model_validate_json(text)
+        except ValidationError as error:
+            raise ValueError(_explain(error)) from None
+        unset = [name for name in column_map.model_fields_set if getattr(column_map, name) is None]
+        if unset:
+            raise ValueError(
+                f"{unset[0]} must be a CSV header's name, not null; leave it out instead"
+            )
+        return column_map
+
+    def headers(self) -> dict[str, str]:
+        """Field to CSV header, email first; a custom field `plan` is called `customFields.plan`."""
+        named = {name: getattr(self, name) for name in ("email", *STANDARD_FIELDS)}
+        return {name: header for name, header in named.items() if header is not None} | {
+            CUSTOM_FIELD_PREFIX + key: header for key, header in self.customFields.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A column map that was found in a file: `positions[i]` is the column of `fields[i]`; fields[0] is email."""
+
+    fields: tuple[str, ...]
+    positions: tuple[int, ...]
+    width: int
+
+
+def find_columns(column_map: ColumnMap, header: Sequence[str]) -> Columns:
+    """Where in a file's header the mapped columns are; blanks around a name and its case do not matter.
+
+    An exact match goes before one that differs in case. Raises FileError where a mapped header is missing
+    or stands more than once.
+    """
+    if len(header) > MAX_COLUMNS:
+        raise FileError(
+            "UNREADABLE_FILE",
+            f"The file has {len(header)} columns; {MAX_COLUMNS} is the most. Remove columns that are not mapped.",
+        )
+    names = [cell.strip() for cell in header]
+    folded = [name.casefold() for name in names]
+    mapped = column_map.headers()
+    positions = tuple(_find(field, wanted, names, folded) for field, wanted in mapped.items())
+    return Columns(tuple(mapped), positions, len(header))
+
+
+def _find(field: str, wanted: str, names: list[str], folded: list[str]) -> int:
+    for candidates, target in ((names, wanted), (folded, wanted.casefold())):
+        found = [position for position, name in enumerate(candidates) if name == target]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            columns = ", ".join(str(position + 1) for position in found)
+            raise FileError(
+                "AMBIGUOUS_COLUMN",
+                f"The file has {len(found)} columns named {wanted!r} (columns {columns}), so {field} could be "
+                "any of them. Rename them so that each name stands once.",
+                data={"field": field, "header": wanted, "columns": [p + 1 for p in found]},
+            )
+    raise _not_found(field, wanted, names)
+
+
+def _not_found(field: str, wanted: str, names: list[str]) -> FileError:
+    by_fold = {name.casefold(): name for name in names if name}
+    close = difflib.get_close_matches(wanted.casefold(), by_fold, n=1)
+    nearest = by_fold[close[0]] if close else None
+    shown = ", ".join(repr(name) for name in names[:_HEADERS_SHOWN])
+    if len(names) > _HEADERS_SHOWN:
+        shown += f" and {len(names) - _HEADERS_SHOWN} more"
+    message = f"The file has no column {wanted!r}, which {field} is mapped to."
+    if nearest:
+        message += f" Did you mean {nearest!r}?"
+    message += f" Its columns are: {shown}."
+    other = _other_delimiter(names)
+    if other:
+        message += f" If the file is separated by {other}, send that as delimiter."
+    return FileError(
+        "COLUMN_NOT_FOUND",
+        message,
+        data={
+            "field": field,
+            "header": wanted,
+            "headers": names[:_HEADERS_SHOWN],
+            "nearest": nearest,
+        },
+    )
+
+
+def _other_delimiter(names: list[str]) -> Literal["semicolons", "tabs", "commas", "pipes"] | None:
+    """A file read with the wrong delimiter has one column, whose name holds the right one."""
+    if len(names) != 1:
+        return None
+    if ";" in names[0]:
+        return "semicolons"
+    if "\t" in names[0]:
+        return "tabs"
+    if "," in names[0]:
+        return "commas"
+    return "pipes" if "|" in names[0] else None
+
+
+def _explain(error: ValidationError) -> str:
+    """The first thing that is wrong, as one sentence without the value that was sent."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    match first["type"]:
+        case "json_invalid":
+            return 'it must be JSON, such as {"email":"Email","firstName":"First Name"}'
+        case "missing":
+            return f"{where} is missing; it is the one field that must be mapped"
+        case "extra_forbidden":
+            return (
+                f"{where} is no field of a contact; use email, {', '.join(STANDARD_FIELDS)} "
+                "or customFields"
+            )
+        case "model_type" | "model_attributes_type":
+            return 'it must be a JSON object, such as {"email":"Email"}'
+        case _:
+            return f"{where or 'it'}: {first['msg'].lower()}"

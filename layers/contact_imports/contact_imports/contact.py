@@ -1,0 +1,125 @@
+"""What a row says of a contact, and what it makes of the contact that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from email_validator import EmailNotValidError, validate_email
+
+from contact_imports.column_map import CUSTOM_FIELD_PREFIX
+from contact_imports.errors import RowError
+from contact_imports.limits import MAX_CONTACT_BYTES, MAX_CUSTOM_VALUE_CHARS, MAX_VALUE_CHARS
+
+
+class OnConflict(StrEnum):
+    """What happens to a row whose email exists."""
+
+    SKIP = "skip"
+    UPSERT = "upsert"
+
+
+class Outcome(StrEnum):
+    """What became of a row; the names are those of the API's counts."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A contact of one project. `fields` holds the standard fields that have a value."""
+
+    email: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+    custom_fields: Mapping[str, str] = field(default_factory=dict)
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A valid row: its number in the file, and its non-blank values as a contact."""
+
+    number: int
+    contact: Contact
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A row's effect: the contact after it (None: still none) and what the row counts as."""
+
+    contact: Contact | None
+    outcome: Outcome
+    error: RowError | None = None
+
+
+def normalise_email(cell: str) -> str:
+    """The email that a cell means; contacts are the same if and only if this is."""
+    return cell.strip().lower()
+
+
+def read_row(
+    number: int, fields: Sequence[str], cells: Sequence[str], tags: Iterable[str]
+) -> Row | RowError:
+    """The row that the mapped cells make, or why it is none.
+
+    `fields` names the cells; fields[0] is email. Values lose the blanks around them; what is then empty
+    is no value.
+    """
+    email = normalise_email(cells[0])
+    if not email:
+        return RowError(number, "invalid_email", "The email is blank.", "email")
+    try:
+        validate_email(email, check_deliverability=False)
+    except EmailNotValidError:
+        # The library's message quotes the address, which is somebody's data.
+        return RowError(number, "invalid_email", "The email is not a valid address.", "email")
+    standard: dict[str, str] = {}
+    custom: dict[str, str] = {}
+    for name, cell in zip(fields[1:], cells[1:], strict=True):
+        value = cell.strip()
+        if not value:
+            continue
+        limit = MAX_VALUE_CHARS.get(name, MAX_CUSTOM_VALUE_CHARS)
+        if len(value) > limit:
+            message = f"The value has {len(value):,} characters; {limit:,} is the most."
+            return RowError(number, "value_too_long", message, name)
+        if name.startswith(CUSTOM_FIELD_PREFIX):
+            custom[name.removeprefix(CUSTOM_FIELD_PREFIX)] = value
+        else:
+            standard[name] = value
+    return Row(number, Contact(email, standard, custom, frozenset(tags)))
+
+
+def merge(existing: Contact, row: Contact) -> Contact:
+    """The contact after a row: values replace, blanks leave, custom fields go key by key, tags add up."""
+    return Contact(
+        existing.email,
+        {**existing.fields, **row.fields},
+        {**existing.custom_fields, **row.custom_fields},
+        existing.tags | row.tags,
+    )
+
+
+def apply_row(existing: Contact | None, row: Row, on_conflict: OnConflict) -> Applied:
+    """What one row does to the contact of its email: the rule that the whole import follows."""
+    if existing is None:
+        return Applied(row.contact, Outcome.CREATED)
+    if on_conflict is OnConflict.SKIP:
+        return Applied(existing, Outcome.SKIPPED)
+    merged = merge(existing, row.contact)
+    if merged != existing and contact_bytes(merged) > MAX_CONTACT_BYTES:
+        message = f"The contact would grow over {MAX_CONTACT_BYTES:,} bytes with this row's values."
+        return Applied(existing, Outcome.FAILED, RowError(row.number, "contact_too_large", message))
+    return Applied(merged, Outcome.UPDATED)
+
+
+def contact_bytes(contact: Contact) -> int:
+    """Keys and values of a contact in UTF-8, which is what DynamoDB counts, less its own few bytes a value."""
+    texts = (contact.email, *contact.fields, *contact.fields.values(), *contact.custom_fields)
+    return sum(
+        len(text.encode()) for text in (*texts, *contact.custom_fields.values(), *contact.tags)
+    )

@@ -1,0 +1,197 @@
+"""The DynamoDB table of contacts: read a hundred at a time, written conditionally, 25 at a time."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from contact_imports.backoff import StillUnprocessedError, attempts
+from contact_imports.column_map import STANDARD_FIELDS
+from contact_imports.contact import Contact
+from contact_imports.stored_contact import AppliedRows, StoredContact
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import (
+        AttributeValueTypeDef,
+        BatchStatementRequestTypeDef,
+        KeysAndAttributesTypeDef,
+    )
+
+KEYS_A_PROJECT = 256
+"""Partition keys that a project's contacts are spread over: DynamoDB writes 1,000 units a second to one.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html"""
+
+_READ_LIMIT = 100  # keys a BatchGetItem
+_WRITE_LIMIT = 25  # statements a BatchExecuteStatement
+_THREADS = 8
+
+_CONFLICTS = {"DuplicateItem", "ConditionalCheckFailed"}
+_TRANSIENT = {
+    "ProvisionedThroughputExceeded",
+    "RequestLimitExceeded",
+    "ThrottlingError",
+    "TransactionConflict",
+    "InternalServerError",
+}
+
+T = TypeVar("T")
+
+
+class ContactWriteError(Exception):
+    """DynamoDB refused a contact for good, with this error code."""
+
+
+class ContactTable:
+    """Contacts by project and email. Give it a client whose connection pool has room for 8 threads."""
+
+    def __init__(self, client: DynamoDBClient, table_name: str) -> None:
+        self._client = client
+        self._table = table_name
+        self._threads = ThreadPoolExecutor(_THREADS)
+
+    def read(self, project_id: str, emails: Iterable[str]) -> dict[str, StoredContact]:
+        """The contacts that exist, by email.
+
+        Read strongly consistent: a row that changes nothing is not written, so that no condition
+        protects it from a stale read.
+        """
+        found: dict[str, StoredContact] = {}
+        for items in self._threads.map(
+            lambda chunk: self._read_chunk(project_id, chunk), _chunks(emails, _READ_LIMIT)
+        ):
+            for item in items:
+                stored = _from_item(item)
+                found[stored.contact.email] = stored
+        return found
+
+    def write(self, project_id: str, contacts: Iterable[StoredContact]) -> set[str]:
+        """Writes contacts, each if it is absent (version 1) or still has the version before.
+
+        Returns the emails whose contact somebody else has written meanwhile: read those again. At most
+        one contact an email. Raises ContactWriteError, StillUnprocessedError.
+        """
+        conflicts: set[str] = set()
+        for found in self._threads.map(
+            lambda chunk: self._write_chunk(project_id, chunk), _chunks(contacts, _WRITE_LIMIT)
+        ):
+            conflicts |= found
+        return conflicts
+
+    def _read_chunk(
+        self, project_id: str, emails: Sequence[str]
+    ) -> list[dict[str, AttributeValueTypeDef]]:
+        request: dict[str, KeysAndAttributesTypeDef] = {
+            self._table: {
+                "Keys": [_key(project_id, email) for email in emails],
+                "ConsistentRead": True,
+            }
+        }
+        items: list[dict[str, AttributeValueTypeDef]] = []
+        for _ in attempts():
+            response = self._client.batch_get_item(RequestItems=request)
+            items += response["Responses"].get(self._table, [])
+            if not response.get("UnprocessedKeys"):
+                return items
+            request = response["UnprocessedKeys"]  # type: ignore[assignment]
+        raise StillUnprocessedError("contacts could not be read")
+
+    def _write_chunk(self, project_id: str, contacts: Sequence[StoredContact]) -> set[str]:
+        conflicts: set[str] = set()
+        pending = list(contacts)
+        for _ in attempts():
+            response = self._client.batch_execute_statement(
+                Statements=[self._statement(project_id, contact) for contact in pending]
+            )
+            again: list[StoredContact] = []
+            for contact, answer in zip(pending, response["Responses"], strict=True):
+                code = answer.get("Error", {}).get("Code")
+                if code is None:
+                    continue
+                if code in _CONFLICTS:
+                    conflicts.add(contact.contact.email)
+                elif code in _TRANSIENT:
+                    again.append(contact)
+                else:
+                    raise ContactWriteError(code)
+            if not again:
+                return conflicts
+            pending = again
+        raise StillUnprocessedError("contacts could not be written")
+
+    def _statement(self, project_id: str, stored: StoredContact) -> BatchStatementRequestTypeDef:
+        key = _key(project_id, stored.contact.email)
+        values = _to_item(stored)
+        if stored.version == 1:
+            item = {**key, **values}
+            fields = ",".join(f"'{name}':?" for name in item)
+            return {
+                "Statement": f'INSERT INTO "{self._table}" VALUE {{{fields}}}',
+                "Parameters": list(item.values()),
+            }
+        sets = " ".join(f'SET "{name}"=?' for name in values)
+        return {
+            "Statement": f'UPDATE "{self._table}" {sets} WHERE pk=? AND email=? AND "version"=?',
+            "Parameters": [*values.values(), *key.values(), {"N": str(stored.version - 1)}],
+        }
+
+
+def _key(project_id: str, email: str) -> dict[str, AttributeValueTypeDef]:
+    spread = zlib.crc32(email.encode()) % KEYS_A_PROJECT
+    return {"pk": {"S": f"{project_id}#{spread}"}, "email": {"S": email}}
+
+
+def _to_item(stored: StoredContact) -> dict[str, AttributeValueTypeDef]:
+    contact = stored.contact
+    import_id, row = stored.created_by
+    item: dict[str, AttributeValueTypeDef] = {
+        "version": {"N": str(stored.version)},
+        "createdBy": {"M": {"importId": {"S": import_id}, "row": {"N": str(row)}}},
+        "applied": {"M": {key: _applied_to_item(rows) for key, rows in stored.applied.items()}},
+    }
+    for name, value in contact.fields.items():
+        item[name] = {"S": value}
+    if contact.custom_fields:
+        item["customFields"] = {"M": {k: {"S": v} for k, v in contact.custom_fields.items()}}
+    if contact.tags:
+        item["tags"] = {"SS": sorted(contact.tags)}
+    return item
+
+
+def _applied_to_item(rows: AppliedRows) -> AttributeValueTypeDef:
+    value: dict[str, AttributeValueTypeDef] = {"row": {"N": str(rows.row)}}
+    if rows.failed:
+        value["failed"] = {"M": {str(number): {"S": why} for number, why in rows.failed.items()}}
+    return {"M": value}
+
+
+def _from_item(item: Any) -> StoredContact:
+    contact = Contact(
+        item["email"]["S"],
+        {name: item[name]["S"] for name in STANDARD_FIELDS if name in item},
+        {key: value["S"] for key, value in item.get("customFields", {"M": {}})["M"].items()},
+        frozenset(item.get("tags", {"SS": ()})["SS"]),
+    )
+    created_by = item["createdBy"]["M"]
+    applied = {
+        import_id: AppliedRows(
+            int(rows["M"]["row"]["N"]),
+            {int(k): v["S"] for k, v in rows["M"].get("failed", {"M": {}})["M"].items()},
+        )
+        for import_id, rows in item["applied"]["M"].items()
+    }
+    return StoredContact(
+        contact,
+        int(item["version"]["N"]),
+        (created_by["importId"]["S"], int(created_by["row"]["N"])),
+        applied,
+    )
+
+
+def _chunks(values: Iterable[T], size: int) -> Iterable[list[T]]:
+    iterator = iter(values)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

@@ -1,0 +1,84 @@
+"""The errors a person can meet: of a request, of a file, of a row. The README documents every code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+RequestErrorCode = Literal[
+    "UNAUTHENTICATED",
+    "MISSING_SCOPE",
+    "PROJECT_FORBIDDEN",
+    "IMPORT_NOT_FOUND",
+    "NOT_FOUND",
+    "METHOD_NOT_ALLOWED",
+    "PAYLOAD_TOO_LARGE",
+    "NOT_MULTIPART",
+    "INVALID_MULTIPART",
+    "MISSING_FIELD",
+    "UNKNOWN_FIELD",
+    "REPEATED_FIELD",
+    "INVALID_FIELD",
+    "INVALID_COLUMN_MAP",
+    "INVALID_TAGS",
+    "EMPTY_FILE",
+    "UNREADABLE_FILE",
+    "COLUMN_NOT_FOUND",
+    "AMBIGUOUS_COLUMN",
+    "INTERNAL_ERROR",
+]
+
+FileErrorCode = Literal["EMPTY_FILE", "UNREADABLE_FILE", "COLUMN_NOT_FOUND", "AMBIGUOUS_COLUMN"]
+
+RowErrorCode = Literal[
+    "invalid_email",
+    "value_too_long",
+    "row_too_large",
+    "too_many_cells",
+    "contact_too_large",
+    "not_processed",
+]
+
+
+class RequestError(Exception):
+    """A request that is refused, in the contract's ApiError shape.
+
+    `message` says what to do and carries nobody's data; `data` is the ApiError's `data`.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: RequestErrorCode,
+        message: str,
+        *,
+        data: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.data = data
+        self.headers = dict(headers or {})
+
+
+class FileError(Exception):
+    """A file that cannot be imported, whichever way it came in: nothing of it is imported."""
+
+    def __init__(self, code: FileErrorCode, message: str, *, data: Mapping[str, Any] | None = None):
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = data
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """Why one row is `failed`. `field` is the column map's key, where one cell is to blame."""
+
+    row: int
+    code: RowErrorCode
+    message: str
+    field: str | None = field(default=None)

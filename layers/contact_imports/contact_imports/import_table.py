@@ -1,0 +1,470 @@
+"""The DynamoDB table of imports. An import is one `import` item and one item a partition, and the reasons
+of its failed rows in one item a row batch.
+
+    importId   record            what
+    6a0f...    errors#03#000007  reasons of the failed rows of a row batch
+    6a0f...    import            the job: options, status, total; at the end its counts
+    6a0f...    partition#03      next_seq and counters, which move together
+
+A partition's item has one writer at a time, and a row batch moves its `nextSeq` and its counters in one
+conditional write: however often a batch comes, it is counted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from contact_imports.backoff import StillUnprocessedError, attempts
+from contact_imports.column_map import ColumnMap
+from contact_imports.contact import OnConflict, Outcome
+from contact_imports.errors import RowError
+from contact_imports.import_job import (
+    IMPORT_DEADLINE_SECONDS,
+    UPLOAD_DEADLINE_SECONDS,
+    Counts,
+    Import,
+    ImportOptions,
+    Status,
+    import_time,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import (
+        AttributeValueTypeDef,
+        TransactWriteItemTypeDef,
+        UpdateTypeDef,
+    )
+
+    Item = Mapping[str, AttributeValueTypeDef]
+
+OPEN_INDEX = "open-imports"
+"""Imports that have not ended, by deadline: sparse, since only those have the attribute `open`."""
+
+_RECORDS_KEPT = timedelta(days=90)
+_TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+_OPEN = "open"
+
+_serializer = TypeSerializer()
+_deserializer = TypeDeserializer()
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """How far a partition is. `gaps` are batches that later ones overtook, on their way through the
+    dead-letter queue; `ended` says that no further batch counts."""
+
+    next_seq: int = 0
+    ended: bool = False
+    gaps: frozenset[int] = frozenset()
+
+    def settled(self, seq: int) -> bool:
+        """Whether a batch has been counted, or will never be."""
+        return (seq < self.next_seq or self.ended) and seq not in self.gaps
+
+    @property
+    def done(self) -> bool:
+        """Whether every batch that will ever count has been counted."""
+        return self.ended and not self.gaps
+
+
+@dataclass(frozen=True, slots=True)
+class BatchKey:
+    """Which batch of which partition of which import."""
+
+    import_id: str
+    partition: int
+    seq: int
+    last: bool
+
+
+class ImportTable:
+    """Imports by id."""
+
+    def __init__(self, client: DynamoDBClient, table_name: str) -> None:
+        self._client = client
+        self._table = table_name
+
+    def create(self, job: Import, now: datetime) -> None:
+        """Records a new import, which is failed if no file is checked in UPLOAD_DEADLINE_SECONDS."""
+        options = job.options
+        item = {
+            "importId": job.id,
+            "record": "import",
+            "projectId": job.project_id,
+            "status": job.status.value,
+            "columnMap": options.column_map.model_dump_json(exclude_defaults=True),
+            "onConflict": options.on_conflict.value,
+            "delimiter": options.delimiter,
+            "tagNames": list(options.tags),
+            "createdAt": job.created_at.isoformat(),
+            "open": _OPEN,
+            "deadline": int(now.timestamp()) + UPLOAD_DEADLINE_SECONDS,
+            "expiresAt": _expires_at(job.id),
+        }
+        self._client.put_item(
+            TableName=self._table,
+            Item=_marshal(item),
+            ConditionExpression="attribute_not_exists(importId)",
+        )
+
+    def get(self, import_id: str) -> Import | None:
+        """The import with its counts so far, strongly consistent, so that counts never go back."""
+        return self._read(import_id)[0]
+
+    def claim(self, import_id: str, etag: str, now: datetime) -> Import | None:
+        """Binds an import to the object that was uploaded, and gives it to a processor.
+
+        Returns the import; None if there is none to work on: it does not exist, it has ended, or it was
+        claimed for another object. The same object can be claimed again, by a processor that is run again.
+        """
+        try:
+            response = self._client.update_item(
+                TableName=self._table,
+                Key=_key(import_id, "import"),
+                UpdateExpression="SET #status = :processing, etag = :etag, claimedAt = :now",
+                ConditionExpression="attribute_exists(importId) AND #open = :open "
+                "AND (attribute_not_exists(etag) OR etag = :etag)",
+                ExpressionAttributeNames={"#status": "status", "#open": "open"},
+                ExpressionAttributeValues=_marshal(
+                    {
+                        ":processing": Status.PROCESSING.value,
+                        ":open": _OPEN,
+                        ":etag": etag,
+                        ":now": now.isoformat(),
+                    }
+                ),
+                ReturnValues="ALL_NEW",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return None
+        return _to_import(response["Attributes"], [])
+
+    def start(
+        self, import_id: str, *, total: int, partitions: int, encoding: str, now: datetime
+    ) -> None:
+        """Records what checking the file gave; once, so that a second processor changes nothing."""
+        self._update_open(
+            import_id,
+            "SET #total = :total, partitionCount = :partitions, #encoding = :encoding, "
+            "deadline = :deadline",
+            {
+                ":total": total,
+                ":partitions": partitions,
+                ":encoding": encoding,
+                ":deadline": int(now.timestamp()) + IMPORT_DEADLINE_SECONDS,
+            },
+            {"#total": "total", "#encoding": "encoding"},
+            condition="attribute_not_exists(partitionCount)",
+        )
+
+    def fail(self, import_id: str, error: str, now: datetime) -> bool:
+        """Ends an import of which no row was sent; False if it has ended, or rows were sent."""
+        return self._end(
+            import_id,
+            Status.FAILED,
+            Counts(),
+            error,
+            now,
+            condition="attribute_not_exists(partitionCount)",
+        )
+
+    def set_failure(self, import_id: str, reason: str) -> None:
+        """Notes why an import will end without all of its rows, if it does."""
+        self._update_open(import_id, "SET failure = :reason", {":reason": reason}, {})
+
+    def partition(self, import_id: str, partition: int) -> Partition:
+        """How far a partition is, strongly consistent."""
+        response = self._client.get_item(
+            TableName=self._table,
+            Key=_key(import_id, _partition_record(partition)),
+            ConsistentRead=True,
+        )
+        return _to_partition(response.get("Item"))
+
+    def commit(
+        self,
+        batch: BatchKey,
+        known: Partition,
+        outcomes: Mapping[Outcome, int],
+        errors: Sequence[RowError],
+    ) -> Partition:
+        """Counts a row batch and moves its partition past it, in one write, unless that was done already.
+
+        `known` is the partition as it was read before; returns it as it is now. A batch ahead of its turn
+        leaves a gap, which the batches that are missing fill when they come as dead letters.
+        """
+        for _ in attempts():
+            if known.settled(batch.seq):
+                return known
+            update, after = self._commit_update(batch, known, outcomes)
+            try:
+                if errors:
+                    self._client.transact_write_items(
+                        TransactItems=[{"Update": update}, self._errors_put(batch, errors)]
+                    )
+                else:
+                    self._client.update_item(**update)
+                return after
+            except ClientError as error:
+                known = self._partition_on_conflict(error, batch) or known
+        raise StillUnprocessedError("a row batch could not be committed")
+
+    def end_partition(
+        self, import_id: str, partition: int, *, forget_gaps: bool = False
+    ) -> Partition:
+        """Lets a partition count no further batch, and no missing one either where `forget_gaps`."""
+        response = self._client.update_item(
+            TableName=self._table,
+            Key=_key(import_id, _partition_record(partition)),
+            UpdateExpression="SET ended = :true, expiresAt = :expires"
+            + (" REMOVE gaps" if forget_gaps else ""),
+            ExpressionAttributeValues=_marshal({":true": True, ":expires": _expires_at(import_id)}),
+            ReturnValues="ALL_NEW",
+        )
+        return _to_partition(response["Attributes"])
+
+    def end_if_done(self, import_id: str, now: datetime) -> Import | None:
+        """Ends an import whose partitions are all done; returns it as it ended, None if it did not now.
+
+        Whoever closes a partition calls this after it; the last one to close sees all of them closed.
+        """
+        job, partitions = self._read(import_id)
+        if job is None or job.ended or job.partitions is None:
+            return None
+        if sum(partition.done for partition in partitions) < job.partitions:
+            return None
+        counts, error = job.counts, None
+        missing = counts.total - counts.settled
+        if missing:
+            counts = replace(counts, failed=counts.failed + missing)
+            reason = job.failure or "Some rows were lost on their way."
+            error = f"{reason} {missing:,} of {counts.total:,} rows were not imported. Import the file again."
+        status = Status.FAILED if missing else Status.COMPLETED
+        if not self._end(import_id, status, counts, error, now):
+            return None
+        return replace(job, status=status, counts=counts, error=error, completed_at=now)
+
+    def overdue(self, now: datetime) -> list[str]:
+        """The ids of the imports that have not ended and are past their deadline."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName=OPEN_INDEX,
+            KeyConditionExpression="#open = :open AND deadline < :now",
+            ExpressionAttributeNames={"#open": "open"},
+            ExpressionAttributeValues=_marshal({":open": _OPEN, ":now": int(now.timestamp())}),
+        )
+        return [item["importId"]["S"] for page in pages for item in page["Items"]]
+
+    def errors(self, import_id: str) -> list[RowError]:
+        """The reasons of the failed rows so far, in file order."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="importId = :id AND begins_with(#record, :errors)",
+            ExpressionAttributeNames={"#record": "record"},
+            ExpressionAttributeValues=_marshal({":id": import_id, ":errors": "errors#"}),
+            ConsistentRead=True,
+        )
+        found = [
+            RowError(int(row["row"]), row["code"], row["message"], row["field"])
+            for page in pages
+            for item in page["Items"]
+            for row in _unmarshal(item)["rows"]
+        ]
+        return sorted(found, key=lambda error: error.row)
+
+    def _read(self, import_id: str) -> tuple[Import | None, list[Partition]]:
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="importId = :id AND #record >= :import",
+            ExpressionAttributeNames={"#record": "record"},
+            ExpressionAttributeValues=_marshal({":id": import_id, ":import": "import"}),
+            ConsistentRead=True,
+        )
+        items = [item for page in pages for item in page["Items"]]
+        jobs = [item for item in items if item["record"] == {"S": "import"}]
+        partitions = [item for item in items if item["record"] != {"S": "import"}]
+        job = _to_import(jobs[0], partitions) if jobs else None
+        return job, [_to_partition(item) for item in partitions]
+
+    def _commit_update(
+        self, batch: BatchKey, known: Partition, outcomes: Mapping[Outcome, int]
+    ) -> tuple[UpdateTypeDef, Partition]:
+        values: dict[str, Any] = {":expires": _expires_at(batch.import_id)}
+        adds = []
+        for outcome, count in outcomes.items():
+            if count:
+                values[f":{outcome.value}"] = count
+                adds.append(f"{outcome.value} :{outcome.value}")
+        if batch.seq in known.gaps:
+            after = replace(known, gaps=known.gaps - {batch.seq})
+            values |= {":seq": batch.seq, ":filled": {batch.seq}}
+            condition = "contains(gaps, :seq)"
+            expression = "SET expiresAt = :expires DELETE gaps :filled"
+        else:
+            overtaken = frozenset(range(known.next_seq, batch.seq))
+            after = Partition(batch.seq + 1, batch.last, known.gaps | overtaken)
+            values |= {":next": after.next_seq}
+            condition = "attribute_not_exists(ended) AND "
+            if known.next_seq:
+                values[":known"] = known.next_seq
+                condition += "nextSeq = :known"
+            else:
+                condition += "attribute_not_exists(nextSeq)"
+            expression = "SET nextSeq = :next, expiresAt = :expires"
+            if batch.last:
+                values[":true"] = True
+                expression += ", ended = :true"
+            if overtaken:
+                values[":overtaken"] = set(overtaken)
+                adds.append("gaps :overtaken")
+        if adds:
+            expression += " ADD " + ", ".join(adds)
+        update: UpdateTypeDef = {
+            "TableName": self._table,
+            "Key": _key(batch.import_id, _partition_record(batch.partition)),
+            "UpdateExpression": expression,
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": _marshal(values),
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        return update, after
+
+    def _errors_put(self, batch: BatchKey, errors: Sequence[RowError]) -> TransactWriteItemTypeDef:
+        rows = [
+            {"row": error.row, "code": error.code, "message": error.message, "field": error.field}
+            for error in errors
+        ]
+        item = {
+            "importId": batch.import_id,
+            "record": f"errors#{batch.partition:02}#{batch.seq:06}",
+            "rows": rows,
+            "expiresAt": _expires_at(batch.import_id),
+        }
+        return {"Put": {"TableName": self._table, "Item": _marshal(item)}}
+
+    def _partition_on_conflict(self, error: ClientError, batch: BatchKey) -> Partition | None:
+        """The partition as another writer left it; None to try the same again; raises what is neither."""
+        code = error.response.get("Error", {}).get("Code")
+        if code == "ConditionalCheckFailedException":
+            return _to_partition(cast("Any", error.response).get("Item"))
+        if code == "TransactionCanceledException":
+            reasons = cast("Any", error.response).get("CancellationReasons", [])
+            if any(reason["Code"] == "ConditionalCheckFailed" for reason in reasons):
+                return self.partition(batch.import_id, batch.partition)
+            if any(reason["Code"] in _TRANSIENT for reason in reasons):
+                return None
+        raise error
+
+    def _end(
+        self,
+        import_id: str,
+        status: Status,
+        counts: Counts,
+        error: str | None,
+        now: datetime,
+        condition: str | None = None,
+    ) -> bool:
+        return self._update_open(
+            import_id,
+            "SET #status = :status, counts = :counts, #error = :error, completedAt = :now "
+            "REMOVE #open, deadline",
+            {
+                ":status": status.value,
+                ":counts": counts.as_dict(),
+                ":error": error,
+                ":now": now.isoformat(),
+            },
+            {"#status": "status", "#error": "error"},
+            condition=condition,
+        )
+
+    def _update_open(
+        self,
+        import_id: str,
+        expression: str,
+        values: dict[str, Any],
+        names: dict[str, str],
+        condition: str | None = None,
+    ) -> bool:
+        """Updates an import that has not ended; False if it has, or the condition does not hold."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=_key(import_id, "import"),
+                UpdateExpression=expression,
+                ConditionExpression="#open = :open" + (f" AND {condition}" if condition else ""),
+                ExpressionAttributeNames={**names, "#open": "open"},
+                ExpressionAttributeValues=_marshal({**values, ":open": _OPEN}),
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+
+def _key(import_id: str, record: str) -> dict[str, AttributeValueTypeDef]:
+    return {"importId": {"S": import_id}, "record": {"S": record}}
+
+
+def _partition_record(partition: int) -> str:
+    return f"partition#{partition:02}"
+
+
+def _expires_at(import_id: str) -> int:
+    return int((import_time(import_id) + _RECORDS_KEPT).timestamp())
+
+
+def _to_partition(item: Item | None) -> Partition:
+    if item is None:
+        return Partition()
+    values = _unmarshal(item)
+    return Partition(
+        int(values.get("nextSeq", 0)),
+        bool(values.get("ended", False)),
+        frozenset(int(seq) for seq in values.get("gaps", ())),
+    )
+
+
+def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
+    values = _unmarshal(item)
+    if "counts" in values:
+        counts = Counts(**{name: int(count) for name, count in values["counts"].items()})
+    else:
+        counters = [_unmarshal(partition) for partition in partitions]
+        sums = {o: sum(int(counter.get(o.value, 0)) for counter in counters) for o in Outcome}
+        counts = Counts.of(int(values.get("total", 0)), sums)
+    return Import(
+        id=values["importId"],
+        project_id=values["projectId"],
+        status=Status(values["status"]),
+        options=ImportOptions(
+            column_map=ColumnMap.parse(values["columnMap"]),
+            on_conflict=OnConflict(values["onConflict"]),
+            delimiter=values["delimiter"],
+            tags=tuple(values["tagNames"]),
+        ),
+        created_at=datetime.fromisoformat(values["createdAt"]).astimezone(UTC),
+        counts=counts,
+        etag=values.get("etag"),
+        encoding=values.get("encoding"),
+        partitions=int(values["partitionCount"]) if "partitionCount" in values else None,
+        failure=values.get("failure"),
+        error=values.get("error"),
+        completed_at=(
+            datetime.fromisoformat(values["completedAt"]) if values.get("completedAt") else None
+        ),
+    )
+
+
+def _marshal(values: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:
+    return {name: _serializer.serialize(value) for name, value in values.items()}
+
+
+def _unmarshal(item: Item) -> dict[str, Any]:
+    return {name: _deserializer.deserialize(value) for name, value in item.items()}

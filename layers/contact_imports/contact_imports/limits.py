@@ -1,0 +1,46 @@
+"""Every limit on what is imported, with the limit of the store that it comes from."""
+
+from __future__ import annotations
+
+MAX_UPLOAD_BYTES = 4_500_000
+"""A multipart upload's whole body. Lambda takes 6 MB (6,291,556 bytes) of request payload; base64 makes
+4.5 million bytes 6.0 million, and the rest is for headers. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+MAX_FIELD_BYTES = 65_536
+"""One field of the form other than `file`."""
+
+MAX_COLUMNS = 1_000
+"""Columns of a file."""
+
+MAX_CELL_CHARS = 1_000_000
+"""One cell of a file; a larger one is mostly a quote that was never closed, and fails the file."""
+
+MAX_LINE_BYTES = 8 * 1024 * 1024
+"""A stretch of a file without a line end; a longer one is no CSV, and fails the file."""
+
+MAX_ROW_BYTES = 65_536
+"""The mapped cells of one row, as JSON in UTF-8: a row travels in an SQS message (1 MiB at most)."""
+
+MAX_CUSTOM_FIELDS = 100
+"""Custom fields of one column map."""
+
+MAX_CUSTOM_FIELD_KEY_CHARS = 128
+
+MAX_CONTACT_BYTES = 262_144
+"""What a contact may grow to by merging, keys and values in UTF-8: a DynamoDB item is 400 KB at most.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+MAX_TAGS = 50
+MAX_TAG_CHARS = 100
+
+MAX_VALUE_CHARS = {
+    "firstName": 256,
+    "lastName": 256,
+    "name": 512,
+    "phone": 64,
+    "country": 128,
+    "language": 64,
+}
+"""Standard fields. An email is 254 octets at most (RFC 5321, 4.5.3.1.3), which email-validator checks."""
+
+MAX_CUSTOM_VALUE_CHARS = 8_192

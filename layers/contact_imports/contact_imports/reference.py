@@ -1,0 +1,66 @@
+"""The reference import: the file read from top to bottom, one row at a time.
+
+Whatever the deployed functions do, however the file is split, sent twice or late, its contacts, counts and
+row errors must be these. Tests compare with it; nothing deployed calls it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from contact_imports.column_map import ColumnMap, find_columns
+from contact_imports.contact import Contact, OnConflict, Outcome, apply_row, read_row
+from contact_imports.csv_rows import Record, is_blank, read_header
+from contact_imports.errors import RowError
+from contact_imports.partition import mapped_cells
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceImport:
+    """Contacts by email, rows by outcome, and the failed rows' reasons in file order."""
+
+    contacts: dict[str, Contact]
+    counts: dict[Outcome, int]
+    errors: list[RowError]
+
+    @property
+    def total(self) -> int:
+        """Rows of the file."""
+        return sum(self.counts.values())
+
+
+def reference_import(
+    records: Iterable[Record],
+    column_map: ColumnMap,
+    *,
+    on_conflict: OnConflict = OnConflict.UPSERT,
+    tags: Sequence[str] = (),
+    before: Mapping[str, Contact] | None = None,
+) -> ReferenceImport:
+    """What an import of these records (header first) makes of the contacts that were there before."""
+    records = iter(records)
+    columns = find_columns(column_map, read_header(records))
+    contacts = dict(before or {})
+    counts: Counter[Outcome] = Counter()
+    errors: list[RowError] = []
+    for number, record in records:
+        if is_blank(record):
+            continue
+        cells = mapped_cells(number, record, columns)
+        row = (
+            cells if isinstance(cells, RowError) else read_row(number, columns.fields, cells, tags)
+        )
+        if isinstance(row, RowError):
+            counts[Outcome.FAILED] += 1
+            errors.append(row)
+            continue
+        email = row.contact.email
+        applied = apply_row(contacts.get(email), row, on_conflict)
+        counts[applied.outcome] += 1
+        if applied.contact is not None:
+            contacts[email] = applied.contact
+        if applied.error is not None:
+            errors.append(applied.error)
+    return ReferenceImport(contacts, {outcome: counts[outcome] for outcome in Outcome}, errors)

@@ -1,0 +1,68 @@
+"""The message between the processor and the row-batch function."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from contact_imports.contact import OnConflict
+from contact_imports.errors import RowErrorCode
+from contact_imports.import_job import Import
+from contact_imports.partition import EncodedBatch
+
+# SQS takes no U+FFFE and no U+FFFF, although JSON allows them; as escapes they are ASCII.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+_NOT_FOR_SQS = ((b"\xef\xbf\xbe", b"\\ufffe"), (b"\xef\xbf\xbf", b"\\uffff"))
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    importId: str
+    projectId: str
+    partition: int
+
+
+class RowBatch(_Message):
+    """Rows of one partition, in file order; see `EncodedBatch` for what the numbers mean."""
+
+    kind: Literal["rows"]
+    seq: int
+    last: bool
+    fields: tuple[str, ...]
+    onConflict: OnConflict
+    tags: tuple[str, ...]
+    rows: list[tuple[int, list[str]]]
+    rejected: list[tuple[int, RowErrorCode, str]]
+
+
+class PartitionEnd(_Message):
+    """Ends a partition whose last row batch will not come: it follows all that did come."""
+
+    kind: Literal["end"] = "end"
+
+
+RowMessage = Annotated[RowBatch | PartitionEnd, Field(discriminator="kind")]
+
+
+def encode_row_batch(job: Import, fields: tuple[str, ...], batch: EncodedBatch) -> str:
+    """The message's body. The rows are JSON already, so that no cell is serialised twice."""
+    envelope = orjson.dumps(
+        {
+            "kind": "rows",
+            "importId": job.id,
+            "projectId": job.project_id,
+            "partition": batch.partition,
+            "seq": batch.seq,
+            "last": batch.last,
+            "fields": fields,
+            "onConflict": job.options.on_conflict,
+            "tags": job.options.tags,
+        }
+    )
+    body = b'%s,"rows":%s,"rejected":%s}' % (envelope[:-1], batch.rows, batch.rejected)
+    for character, escape in _NOT_FOR_SQS:
+        body = body.replace(character, escape)
+    return body.decode()

@@ -1,0 +1,51 @@
+"""Makes and revokes API keys of a stack, local or deployed: whichever the AWS environment points at.
+
+python -m local.api_key create --project acme --scope audience:write --scope audience:read
+python -m local.api_key revoke ci_0123456789ab_...
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.stack import STACK_NAME
+
+from contact_imports.api_keys import ApiKeyTable, Scope, key_id_of  # isort: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make and revoke API keys.")
+    parser.add_argument("--stack-name", default=STACK_NAME)
+    commands = parser.add_subparsers(dest="command", required=True)
+    create = commands.add_parser("create", help="make a key; it is shown once")
+    create.add_argument("--project", action="append", required=True, help="may be repeated")
+    create.add_argument("--scope", action="append", choices=[s.value for s in Scope])
+    revoke = commands.add_parser("revoke", help="take a key out of use at once")
+    revoke.add_argument("key", help="the key, or its id: the 12 digits after ci_")
+    arguments = parser.parse_args()
+    try:
+        keys = ApiKeyTable(boto3.client("dynamodb"), _table_name(arguments.stack_name))
+        if arguments.command == "create":
+            scopes = [Scope(scope) for scope in arguments.scope or Scope]
+            print(keys.create(scopes, arguments.project, datetime.now(UTC)))
+        elif keys.revoke(key_id_of(arguments.key)):
+            print("Revoked.")
+        else:
+            sys.exit("There is no such key.")
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"AWS answered: {error}")
+
+
+def _table_name(stack_name: str) -> str:
+    stacks = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
+    outputs = {out["OutputKey"]: out["OutputValue"] for out in stacks[0].get("Outputs", [])}
+    return outputs["ApiKeysTableName"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from contact_imports.contact import Contact
+
+from local.client import ImportsClient
+from local.stack import LocalStack
+from tests.harness import contacts_of
+
+END_SECONDS = 120
+"""How long a test waits for an import to end; far more than it takes."""
+
+
+@dataclass
+class Account:
+    """A project of its own on the deployed stack, with a key that may use it."""
+
+    stack: LocalStack
+    project: str
+    key: str
+
+    @property
+    def client(self) -> ImportsClient:
+        return ImportsClient(self.stack.api_url, self.key)
+
+    def run(self, content: bytes, column_map: dict[str, Any], **fields: str) -> dict[str, Any]:
+        """One import over HTTP, until it has ended."""
+        response = self.client.post(content, self.project, column_map, **fields)
+        assert response.status_code == 200, response.text
+        return self.client.wait(response.json()["data"]["id"], END_SECONDS)
+
+    def contacts(self) -> dict[str, Contact]:
+        """All contacts of the project."""
+        table = self.stack.outputs["ContactsTableName"]
+        return contacts_of(self.stack.client("dynamodb"), table, self.project)
+
+
+@pytest.fixture
+def account(deployed: LocalStack) -> Account:
+    project = f"p-{secrets.token_hex(4)}"
+    return Account(deployed, project, deployed.make_key(projects=(project,)))

@@ -1,0 +1,228 @@
+"""Drives the real handlers in this process against the embedded AWS: tests deliver the events themselves."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import ModuleType
+from typing import Any
+from urllib.parse import quote_plus
+
+from contact_imports.contact import Contact, OnConflict
+from contact_imports.contact_table import ContactTable
+from contact_imports.csv_rows import possible_encodings, read_records
+from contact_imports.import_job import Import, ImportOptions, Status, new_import_id
+from contact_imports.import_table import ImportTable
+from contact_imports.reference import ReferenceImport, reference_import
+from contact_imports.row_queue import RowQueue
+from contact_imports.uploads import Uploads
+from local.stack import LocalStack
+
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+
+
+@dataclass
+class Context:
+    """What Powertools' logger reads of a Lambda context."""
+
+    function_name: str = "test"
+    memory_limit_in_mb: int = 128
+    invoked_function_arn: str = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:test"
+    aws_request_id: str = "00000000-0000-0000-0000-000000000000"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 30_000
+
+
+def handler(function: str) -> ModuleType:
+    """A function's module; its environment must be set before."""
+    return importlib.import_module(f"functions.{function}.app")
+
+
+def s3_event(bucket: str, key: str, etag: str, size: int) -> dict[str, Any]:
+    """One object created, as S3 tells of it."""
+    s3_object = {"key": quote_plus(key, safe="/"), "size": size, "eTag": etag, "sequencer": "0"}
+    record = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": REGION,
+        "eventTime": "2030-01-02T03:04:05.678Z",
+        "eventName": "ObjectCreated:Put",
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "bucket": {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"},
+            "object": s3_object,
+        },
+    }
+    return {"Records": [record]}
+
+
+def sqs_event(messages: Iterable[dict[str, Any]], queue: str) -> dict[str, Any]:
+    """Messages as the event source hands them over."""
+    return {
+        "Records": [
+            {
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": message.get("Attributes", {}),
+                "messageAttributes": {},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}",
+                "awsRegion": REGION,
+            }
+            for message in messages
+        ]
+    }
+
+
+def failure_event(event: dict[str, Any]) -> dict[str, Any]:
+    """The record of an asynchronous invocation whose retries are spent, as its failure queue has it.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    """
+    body = {
+        "version": "1.0",
+        "timestamp": "2030-01-02T03:04:05.678Z",
+        "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": 3},
+        "requestPayload": event,
+        "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
+        "responsePayload": {"errorMessage": "RuntimeError"},
+    }
+    message = {"MessageId": "m", "ReceiptHandle": "r", "Body": json.dumps(body)}
+    return sqs_event([message], "ProcessorFailuresQueue")
+
+
+class Pipeline:
+    """One embedded AWS with what the functions leave in it."""
+
+    def __init__(self, stack: LocalStack, bucket: str) -> None:
+        self.sqs = stack.client("sqs")
+        self.s3 = stack.client("s3")
+        dynamodb = stack.client("dynamodb")
+        self.dynamodb = dynamodb
+        self.bucket = bucket
+        self.queue_url = stack.outputs["RowQueue"]
+        self.imports = ImportTable(dynamodb, stack.outputs["ImportsTable"])
+        self.contacts = ContactTable(dynamodb, stack.outputs["ContactsTable"])
+        self.contacts_table = stack.outputs["ContactsTable"]
+        self.tags_table = stack.outputs["TagsTable"]
+        self.queue = RowQueue(self.sqs, self.queue_url)
+        self.uploads = Uploads(self.s3, bucket)
+
+    def accept(
+        self, project: str, content: bytes, options: ImportOptions, now: datetime | None = None
+    ) -> tuple[Import, dict[str, Any]]:
+        """What the api function leaves behind: the job, the upload, and the event that follows."""
+        now = now or datetime.now(UTC)
+        job = Import(new_import_id(now), project, Status.PROCESSING, options, now)
+        self.imports.create(job, now)
+        self.uploads.put(project, job.id, content)
+        return job, self.upload_event(job)
+
+    def upload_event(self, job: Import) -> dict[str, Any]:
+        key = f"imports/{job.project_id}/{job.id}.csv"
+        head = self.s3.head_object(Bucket=self.bucket, Key=key)
+        return s3_event(self.bucket, key, head["ETag"].strip('"'), head["ContentLength"])
+
+    def process(self, event: dict[str, Any]) -> None:
+        handler("processor").lambda_handler(event, Context())
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Takes the next messages of the row queue, in the order that SQS gives them."""
+        response = self.sqs.receive_message(
+            QueueUrl=self.queue_url, MaxNumberOfMessages=10, AttributeNames=["All"]
+        )
+        return list(response.get("Messages", []))
+
+    def delete(self, messages: Iterable[dict[str, Any]]) -> None:
+        for message in messages:
+            self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+
+    def apply(self, messages: list[dict[str, Any]]) -> list[str]:
+        """Hands messages to row_batch; returns the ids of those that failed."""
+        answer = handler("row_batch").lambda_handler(
+            sqs_event(messages, "RowQueue.fifo"), Context()
+        )
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def give_up(self, messages: list[dict[str, Any]]) -> list[str]:
+        """Hands messages to dead_letter; returns the ids of those that failed."""
+        event = sqs_event(messages, "DeadLetterQueue.fifo")
+        answer = handler("dead_letter").lambda_handler(event, Context())
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def take_all(self) -> list[dict[str, Any]]:
+        """Every message of the row queue, in an order that keeps groups in order; the queue is then empty."""
+        taken: list[dict[str, Any]] = []
+        while messages := self.messages():
+            self.delete(messages)
+            taken += messages
+        return taken
+
+    def drain(self) -> None:
+        """Delivers what is in the row queue until nothing is left."""
+        while messages := self.messages():
+            assert self.apply(messages) == []
+            self.delete(messages)
+
+    def run(self, project: str, content: bytes, options: ImportOptions) -> Import:
+        """One import without any fault; returns it as it ended."""
+        job, event = self.accept(project, content, options)
+        self.process(event)
+        self.drain()
+        return self.get(job)
+
+    def get(self, job: Import) -> Import:
+        found = self.imports.get(job.id)
+        assert found is not None
+        return found
+
+    def contacts_of(self, project: str) -> dict[str, Contact]:
+        """All contacts of a project."""
+        return contacts_of(self.dynamodb, self.contacts_table, project)
+
+
+def contacts_of(dynamodb: Any, table: str, project: str) -> dict[str, Contact]:
+    """All contacts of a project, read from the table without the code under test."""
+    found = {}
+    for page in dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
+        for item in page["Items"]:
+            if item["pk"]["S"].rsplit("#", 1)[0] != project:
+                continue
+            standard = ("firstName", "lastName", "name", "phone", "country", "language")
+            custom = item.get("customFields", {"M": {}})["M"]
+            found[item["email"]["S"]] = Contact(
+                item["email"]["S"],
+                {name: item[name]["S"] for name in standard if name in item},
+                {name: value["S"] for name, value in custom.items()},
+                frozenset(item["tags"]["SS"]) if "tags" in item else frozenset(),
+            )
+    return found
+
+
+def expected(
+    content: bytes, options: ImportOptions, before: dict[str, Contact] | None = None
+) -> ReferenceImport:
+    """What the reference import makes of a file."""
+    encoding = possible_encodings(content)[0]
+    return reference_import(
+        read_records(io.BytesIO(content), encoding, options.delimiter),
+        options.column_map,
+        on_conflict=options.on_conflict,
+        tags=options.tags,
+        before=before,
+    )
+
+
+def counts_of(result: ReferenceImport) -> dict[str, int]:
+    """The reference's counts as the API gives them."""
+    return {"total": result.total} | {k.value: count for k, count in result.counts.items()}
+
+
+UPSERT, SKIP = OnConflict.UPSERT, OnConflict.SKIP

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from contact_imports.column_map import ColumnMap, Columns, find_columns
+from contact_imports.errors import FileError
+
+EVERYTHING = {
+    "email": "E",
+    "firstName": "F",
+    "lastName": "L",
+    "name": "N",
+    "phone": "P",
+    "country": "C",
+    "language": "La",
+    "customFields": {"plan": "Plan"},
+}
+
+
+def test_every_field_of_the_contract_is_mapped() -> None:
+    header = ["Plan", "La", "C", "P", "N", "L", "F", "E", "unmapped"]
+    columns = find_columns(ColumnMap.parse(json.dumps(EVERYTHING)), header)
+    assert dict(zip(columns.fields, columns.positions, strict=True)) == {
+        "email": 7,
+        "firstName": 6,
+        "lastName": 5,
+        "name": 4,
+        "phone": 3,
+        "country": 2,
+        "language": 1,
+        "customFields.plan": 0,
+    }
+    assert columns.fields[0] == "email"
+    assert columns.width == 9
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        ("{", "it must be JSON"),
+        ("", "it must be JSON"),
+        ("[]", "it must be a JSON object"),
+        ('"Email"', "it must be a JSON object"),
+        ("{}", "email is missing"),
+        ({"firstName": "F"}, "email is missing"),
+        ({"email": ""}, "email: string should have at least 1 character"),
+        ({"email": "  "}, "email: string should have at least 1 character"),
+        ({"email": 7}, "email: input should be a valid string"),
+        ({"email": None}, "email: input should be a valid string"),
+        ({"email": "E", "firstname": "F"}, "firstname is no field of a contact"),
+        ({"email": "E", "firstName": None}, "firstName must be a CSV header's name, not null"),
+        ({"email": "E", "firstName": ["F"]}, "firstName: input should be a valid string"),
+        ({"email": "E", "customFields": "plan"}, "customFields: input should be an object"),
+        (
+            {"email": "E", "customFields": {"plan": 1}},
+            "customFields.plan: input should be a valid string",
+        ),
+        ({"email": "E", "customFields": {"": "P"}}, "customFields"),
+        ({"email": "E", "customFields": {"k" * 129: "P"}}, "at most 128 characters"),
+        ({"email": "E", "customFields": {f"k{n}": "P" for n in range(101)}}, "at most 100 items"),
+    ],
+)
+def test_a_wrong_column_map_is_explained(sent: Any, said: str) -> None:
+    with pytest.raises(ValueError) as refused:  # noqa: PT011
+        ColumnMap.parse(sent if isinstance(sent, str) else json.dumps(sent))
+    assert said in str(refused.value)
+
+
+def test_an_explanation_does_not_quote_what_was_sent() -> None:
+    with pytest.raises(ValueError, match="email") as refused:
+        ColumnMap.parse('{"email": {"secret": "value"}}')
+    assert "value" not in str(refused.value).replace("valid", "")
+
+
+@pytest.mark.parametrize("header", [["Email"], [" Email "], ["EMAIL"], ["email", "Email"]])
+def test_blanks_and_case_of_a_header_do_not_matter(header: list[str]) -> None:
+    columns = find_columns(ColumnMap(email="Email"), header)
+    assert columns == Columns(("email",), (len(header) - 1,), len(header))
+
+
+def test_a_missing_header_names_those_that_are_there_and_the_nearest() -> None:
+    with pytest.raises(FileError) as refused:
+        find_columns(ColumnMap(email="Emial"), ["Name", "Email", "Phone"])
+    assert refused.value.code == "COLUMN_NOT_FOUND"
+    assert "Did you mean 'Email'?" in refused.value.message
+    assert "'Name', 'Email', 'Phone'" in refused.value.message
+    assert refused.value.data == {
+        "field": "email",
+        "header": "Emial",
+        "headers": ["Name", "Email", "Phone"],
+        "nearest": "Email",
+    }
+
+
+def test_a_file_with_another_delimiter_is_recognised() -> None:
+    with pytest.raises(FileError, match="separated by semicolons"):
+        find_columns(ColumnMap(email="Email"), ["Email;Name"])
+
+
+@pytest.mark.parametrize("header", [["Email", "x", "Email"], ["EMAIL", "x", "email"]])
+def test_a_header_that_stands_twice_is_ambiguous(header: list[str]) -> None:
+    with pytest.raises(FileError, match="columns 1, 3") as refused:
+        find_columns(ColumnMap(email="Email"), header)
+    assert refused.value.code == "AMBIGUOUS_COLUMN"
+
+
+def test_duplicate_headers_that_are_not_mapped_do_no_harm() -> None:
+    assert find_columns(ColumnMap(email="Email"), ["x", "x", "Email"]).positions == (2,)
+
+
+def test_too_many_columns_are_refused() -> None:
+    with pytest.raises(FileError, match="1001 columns; 1000 is the most"):
+        find_columns(ColumnMap(email="c0"), [f"c{n}" for n in range(1001)])

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contact_imports.contact import OnConflict
+from contact_imports.errors import RequestError
+from contact_imports.import_form import ImportForm, parse_form
+from contact_imports.limits import MAX_UPLOAD_BYTES
+from tests.multipart import BOUNDARY, CONTENT_TYPE, FIELDS, FILE, body
+
+
+def parse(**changed: str | bytes | None) -> ImportForm:
+    fields = {k: v for k, v in {**FIELDS, **changed}.items() if v is not None}
+    return parse_form(CONTENT_TYPE, body(fields))
+
+
+def refusal(**changed: str | bytes | None) -> RequestError:
+    with pytest.raises(RequestError) as refused:
+        parse(**changed)
+    return refused.value
+
+
+def test_the_least_form() -> None:
+    form = parse()
+    assert form.file == FILE
+    assert form.project_id == "demo"
+    assert form.options.column_map.headers() == {"email": "Email", "firstName": "First Name"}
+    assert form.options.on_conflict is OnConflict.UPSERT
+    assert form.options.delimiter == ","
+    assert form.options.tags == ()
+
+
+@pytest.mark.parametrize("name", ["file", "projectId", "columnMap"])
+def test_a_required_field_that_is_missing_is_named(name: str) -> None:
+    error = refusal(**{name: None})
+    assert (error.status, error.code, error.data) == (400, "MISSING_FIELD", {"field": name})
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        (",", ","),
+        (";", ";"),
+        ("\t", "\t"),
+        ("tab", "\t"),
+        ("TAB", "\t"),
+        ("\\t", "\t"),
+        ("|", "|"),
+        ("é", "é"),
+    ],
+)
+def test_delimiters(sent: str, meant: str) -> None:
+    assert parse(delimiter=sent).options.delimiter == meant
+
+
+@pytest.mark.parametrize("sent", ["", ";;", ", ", '"', "\n", "\r", "\0", "comma"])
+def test_what_is_no_delimiter(sent: str) -> None:
+    error = refusal(delimiter=sent)
+    assert (error.status, error.code, error.data) == (400, "INVALID_FIELD", {"field": "delimiter"})
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        ("", ()),
+        ("  ", ()),
+        ("newsletter", ("newsletter",)),
+        ("newsletter,launch", ("newsletter", "launch")),
+        (" a , b ,a", ("a", "b")),
+        ('["newsletter"]', ("newsletter",)),
+        ('["a, b", " c "]', ("a, b", "c")),
+        ("[]", ()),
+        ("x" * 100, ("x" * 100,)),
+    ],
+)
+def test_tags(sent: str, meant: tuple[str, ...]) -> None:
+    assert parse(tags=sent).options.tags == meant
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        ("a,,b", "tag 2 is empty"),
+        ("a,", "tag 2 is empty"),
+        ('["a", " "]', "tag 2 is empty"),
+        ("x" * 101, "tag 1 is longer than 100 characters"),
+        ("[", "JSON array of strings"),
+        ("[1]", "JSON array of strings"),
+        ('[["a"]]', "JSON array of strings"),
+        ("[" * 50_000, "JSON array of strings"),
+        ('["\\ud800"]', "tag 1 is not valid Unicode text"),
+        (json.dumps([f"t{n}" for n in range(51)]), "there are 51; 50 is the most"),
+    ],
+)
+def test_wrong_tags(sent: str, said: str) -> None:
+    error = refusal(tags=sent)
+    assert (error.status, error.code, error.data) == (400, "INVALID_TAGS", {"field": "tags"})
+    assert said in error.message
+
+
+@pytest.mark.parametrize("sent", ["", "update", "UPSERT", "upsert "])
+def test_on_conflict_is_one_of_two(sent: str) -> None:
+    assert parse(onConflict="skip").options.on_conflict is OnConflict.SKIP
+    error = refusal(onConflict=sent)
+    assert (error.status, error.code, error.data) == (400, "INVALID_FIELD", {"field": "onConflict"})
+
+
+@pytest.mark.parametrize("sent", ["", "a/b", "..", "a" * 65, "a#1", "ä", "a b"])
+def test_a_malformed_project_id(sent: str) -> None:
+    error = refusal(projectId=sent)
+    assert (error.status, error.code, error.data) == (400, "INVALID_FIELD", {"field": "projectId"})
+
+
+def test_a_wrong_column_map() -> None:
+    error = refusal(columnMap='{"firstName":"First Name"}')
+    assert (error.status, error.code, error.data) == (
+        400,
+        "INVALID_COLUMN_MAP",
+        {"field": "columnMap"},
+    )
+    assert error.message.startswith("columnMap: email is missing")
+
+
+def test_an_empty_file() -> None:
+    assert (refusal(file=b"").status, refusal(file=b"").code) == (400, "EMPTY_FILE")
+
+
+def test_a_field_that_is_not_known() -> None:
+    error = refusal(onconflict="skip")
+    assert (error.status, error.code) == (400, "UNKNOWN_FIELD")
+    assert "onConflict" in error.message
+
+
+def test_a_field_that_comes_twice() -> None:
+    with pytest.raises(RequestError) as refused:
+        parse_form(CONTENT_TYPE, body([*FIELDS.items(), ("projectId", "other")]))
+    assert refused.value.code == "REPEATED_FIELD"
+
+
+def test_text_that_is_not_utf8() -> None:
+    assert refusal(projectId=b"\xff").code == "INVALID_FIELD"
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "",
+        "application/json",
+        "text/csv",
+        "multipart/form-data",
+        "multipart/mixed; boundary=x",
+    ],
+)
+def test_what_is_not_multipart(content_type: str | None) -> None:
+    with pytest.raises(RequestError) as refused:
+        parse_form(content_type, body(FIELDS))
+    assert (refused.value.status, refused.value.code) == (400, "NOT_MULTIPART")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "content"),
+    [
+        (CONTENT_TYPE, b""),
+        (CONTENT_TYPE, b"nothing of the kind"),
+        (CONTENT_TYPE, body(FIELDS)[:-40]),
+        ("multipart/form-data; boundary=other", body(FIELDS)),
+        ("multipart/form-data; boundary=\udcff", body(FIELDS)),
+        (CONTENT_TYPE, body(FIELDS).replace(b"form-data; name", b"form-data; nam")),
+        (CONTENT_TYPE, body(FIELDS).replace(b"projectId", b"\xff\xfe")),
+    ],
+)
+def test_multipart_that_cannot_be_read(content_type: str, content: bytes) -> None:
+    with pytest.raises(RequestError) as refused:
+        parse_form(content_type, content)
+    assert refused.value.status == 400
+
+
+def test_a_body_over_the_limit_says_the_limit() -> None:
+    room = MAX_UPLOAD_BYTES - len(body({**FIELDS, "file": b""}))
+    assert len(parse(file=b"x" * room).file) == room
+    error = refusal(file=b"x" * (room + 1))
+    assert (error.status, error.code) == (413, "PAYLOAD_TOO_LARGE")
+    assert "4,500,000" in error.message
+
+
+@given(st.binary(max_size=400), st.text(max_size=80))
+def test_whatever_is_sent_is_read_or_refused(content: bytes, content_type: str) -> None:
+    for kind in (content_type, CONTENT_TYPE, f"multipart/form-data; boundary={content_type}"):
+        for sent in (content, f"--{BOUNDARY}\r\n".encode() + content):
+            try:
+                parse_form(kind, sent)
+            except RequestError as error:
+                assert error.status in (400, 413)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*FIELDS, "onConflict", "delimiter", "tags"]),
+        st.one_of(st.text(max_size=40), st.binary(max_size=40)),
+    )
+)
+def test_whatever_fields_are_sent_are_read_or_refused(changed: dict[str, str | bytes]) -> None:
+    try:
+        fields = {
+            **FIELDS,
+            **{
+                k: v.encode("utf-8", "ignore") if isinstance(v, str) else v
+                for k, v in changed.items()
+            },
+        }
+        parse_form(CONTENT_TYPE, body(fields))
+    except RequestError as error:
+        assert error.status == 400

@@ -1,0 +1,180 @@
+"""What the embedded AWS drops without a word is asserted on the template itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from contact_imports.config import (
+    ApiEnvironment,
+    DeadLetterEnvironment,
+    ProcessorEnvironment,
+    RowBatchEnvironment,
+)
+from contact_imports.import_job import IMPORT_DEADLINE_SECONDS, UPLOAD_DEADLINE_SECONDS
+from contact_imports.import_table import OPEN_INDEX
+from contact_imports.limits import MAX_UPLOAD_BYTES
+from tests.template import load, resources
+
+FUNCTIONS = resources("AWS::Serverless::Function")
+QUEUES = resources("AWS::SQS::Queue")
+TABLES = resources("AWS::DynamoDB::Table")
+ROLES = resources("AWS::IAM::Role")
+(BUCKET,) = resources("AWS::S3::Bucket").values()
+(API,) = resources("AWS::Serverless::Api").values()
+
+# https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html: one and two minutes
+ASYNC_RETRY_DELAYS_SECONDS = 60 + 120
+
+
+def test_everything_is_encrypted() -> None:
+    rules = BUCKET["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rules[0]["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    assert all(queue["SqsManagedSseEnabled"] is True for queue in QUEUES.values())
+    assert all(table["SSESpecification"]["SSEEnabled"] is True for table in TABLES.values())
+
+
+def test_the_bucket_is_private_and_expires_uploads() -> None:
+    assert set(BUCKET["PublicAccessBlockConfiguration"].values()) == {True}
+    lifecycle = {rule["Id"]: rule for rule in BUCKET["LifecycleConfiguration"]["Rules"]}
+    assert lifecycle["expire-uploads"]["ExpirationInDays"] == {"Ref": "UploadRetentionDays"}
+
+
+@pytest.mark.parametrize("kind", ["AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"])
+def test_only_tls_is_taken(kind: str) -> None:
+    (policy,) = resources(kind).values()
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Effect"] == "Deny"
+    assert statement["Principal"] == "*"
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_contacts_are_kept() -> None:
+    contacts = load()["Resources"]["ContactsTable"]
+    assert contacts["DeletionPolicy"] == contacts["UpdateReplacePolicy"] == "Retain"
+    recovery = contacts["Properties"]["PointInTimeRecoverySpecification"]
+    assert recovery["PointInTimeRecoveryEnabled"] is True
+
+
+def test_every_function_has_a_log_that_expires() -> None:
+    logs = resources("AWS::Logs::LogGroup")
+    assert {f["LoggingConfig"]["LogGroup"]["Ref"] for f in FUNCTIONS.values()} == set(logs)
+    assert all(log["RetentionInDays"] == {"Ref": "LogRetentionDays"} for log in logs.values())
+
+
+def test_everything_that_takes_tags_is_tagged() -> None:
+    for kind in ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::IAM::Role"):
+        for properties in resources(kind).values():
+            assert properties["Tags"] == [{"Key": "application", "Value": "contact-imports"}]
+
+
+@pytest.mark.parametrize(
+    ("function", "environment"),
+    [
+        ("ApiFunction", ApiEnvironment),
+        ("ProcessorFunction", ProcessorEnvironment),
+        ("RowBatchFunction", RowBatchEnvironment),
+        ("DeadLetterFunction", DeadLetterEnvironment),
+    ],
+)
+def test_a_function_gets_the_environment_that_it_reads(
+    function: str, environment: type[BaseModel]
+) -> None:
+    variables = set(FUNCTIONS[function]["Environment"]["Variables"])
+    assert variables - {"POWERTOOLS_SERVICE_NAME"} == set(environment.model_fields)
+
+
+def test_a_queue_hides_a_message_for_six_times_the_functions_timeout() -> None:
+    # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    seen = set()
+    for function in FUNCTIONS.values():
+        for event in function["Events"].values():
+            if event["Type"] == "SQS":
+                queue, _ = event["Properties"]["Queue"]["Fn::GetAtt"]
+                assert QUEUES[queue]["VisibilityTimeout"] >= 6 * function["Timeout"]
+                assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+                seen.add(queue)
+    assert seen == set(QUEUES)
+
+
+def test_row_batches_that_keep_failing_become_dead_letters() -> None:
+    redrive = QUEUES["RowQueue"]["RedrivePolicy"]
+    assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+    assert QUEUES["RowQueue"]["FifoQueue"] == QUEUES["DeadLetterQueue"]["FifoQueue"] is True
+    # The tries are over long before the queue forgets a message, and long before the deadline.
+    tries = redrive["maxReceiveCount"] * QUEUES["RowQueue"]["VisibilityTimeout"]
+    assert tries < QUEUES["RowQueue"]["MessageRetentionPeriod"] / 10
+
+
+def test_a_processor_that_keeps_failing_is_handed_over() -> None:
+    invoke = FUNCTIONS["ProcessorFunction"]["EventInvokeConfig"]
+    assert invoke["DestinationConfig"]["OnFailure"] == {
+        "Type": "SQS",
+        "Destination": {"Fn::GetAtt": ["ProcessorFailuresQueue", "Arn"]},
+    }
+    # An import without a checked file is failed only when no processor can still be at it.
+    processor = FUNCTIONS["ProcessorFunction"]["Timeout"]
+    tries = (invoke["MaximumRetryAttempts"] + 1) * processor + ASYNC_RETRY_DELAYS_SECONDS
+    assert invoke["MaximumEventAgeInSeconds"] + tries <= UPLOAD_DEADLINE_SECONDS
+
+
+def test_an_import_is_failed_only_when_no_row_of_it_can_still_be_under_way() -> None:
+    retention = QUEUES["RowQueue"]["MessageRetentionPeriod"]
+    sending = FUNCTIONS["ProcessorFunction"]["Timeout"] * 3 + ASYNC_RETRY_DELAYS_SECONDS
+    assert retention + sending + FUNCTIONS["RowBatchFunction"]["Timeout"] <= IMPORT_DEADLINE_SECONDS
+
+
+def test_open_imports_can_be_found_by_deadline() -> None:
+    (index,) = TABLES["ImportsTable"]["GlobalSecondaryIndexes"]
+    assert index["IndexName"] == OPEN_INDEX
+
+
+def test_what_the_gateway_refuses_has_the_errors_shape() -> None:
+    responses = API["GatewayResponses"]
+    assert {"DEFAULT_4XX", "DEFAULT_5XX", "REQUEST_TOO_LARGE", "THROTTLED"} <= set(responses)
+    for response in responses.values():
+        answer = json.loads(response["ResponseTemplates"]["application/json"])
+        assert set(answer) == {"success", "error", "code"}
+        assert answer["success"] is False
+    statuses = {kind: response.get("StatusCode") for kind, response in responses.items()}
+    assert statuses["REQUEST_TOO_LARGE"] == 413
+    assert statuses["MISSING_AUTHENTICATION_TOKEN"] == 404
+    too_large = responses["REQUEST_TOO_LARGE"]["ResponseTemplates"]["application/json"]
+    assert f"{MAX_UPLOAD_BYTES:,}" in too_large
+
+
+def test_the_gateway_passes_files_as_they_are_and_limits_requests() -> None:
+    assert API["BinaryMediaTypes"] == ["multipart~1form-data"]
+    (settings,) = API["MethodSettings"]
+    assert settings["ThrottlingRateLimit"] == {"Ref": "RequestsPerSecond"}
+
+
+def statements() -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (role, statement)
+        for role, properties in ROLES.items()
+        for policy in properties["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+
+
+def test_no_permission_is_open() -> None:
+    assert {f["Role"]["Fn::GetAtt"][0] for f in FUNCTIONS.values()} == set(ROLES)
+    assert not any("ManagedPolicyArns" in role for role in ROLES.values())
+    for _, statement in statements():
+        assert "*" not in str(statement["Action"])
+        assert statement["Resource"] != "*"
+
+
+def test_only_row_batch_writes_contacts_and_only_the_processor_reads_files() -> None:
+    may = {(role, action) for role, s in statements() for action in _list(s["Action"])}
+    assert {role for role, action in may if "PartiQL" in action} == {"RowBatchRole"}
+    assert {role for role, action in may if action == "s3:GetObject"} == {"ProcessorRole"}
+    assert {role for role, action in may if action == "s3:PutObject"} == {"ApiRole"}
+
+
+def _list(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
