@@ -106,6 +106,7 @@ class LocalStack:
             **_clean_environment(),
             "BIND_HOST": self.host,
             "GATEWAY_PORT": str(self.port),
+            "AWS_ENDPOINT_URL": self.endpoint,  # for the functions
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "TMPDIR": str(self.state / "tmp"),
@@ -228,6 +229,7 @@ def write_sam_local(stack: LocalStack, container_host: str) -> None:
     template = yaml.safe_load((BUILD / "template.yaml").read_text())
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
     variables["AWS_ENDPOINT_URL"] = ""
+    template["Parameters"]["Runtime"]["Default"] = RUNTIME
     (BUILD / "sam-local.yaml").write_text(yaml.safe_dump(template, sort_keys=False))
     functions = stack.client("lambda").get_paginator("list_functions").paginate()
     environment = {}

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from contact_imports.contact import Contact
 
+from contact_imports.contact import Contact
 from local.client import ImportsClient
 from local.stack import LocalStack
 from tests.harness import contacts_of

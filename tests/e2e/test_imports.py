@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from contact_imports.column_map import ColumnMap
 from contact_imports.contact import Contact, OnConflict
 from contact_imports.import_job import ImportOptions
-
 from local import sample
 from tests.e2e.conftest import Account
 from tests.harness import counts_of, expected
@@ -100,7 +100,9 @@ def test_the_same_email_many_times_far_apart(account: Account, on_conflict: OnCo
 
 
 def test_every_field_of_the_contract_arrives(account: Account) -> None:
-    content = "a;b;c;d;e;f;g;h\nAda@Example.com;Ada;Lovelace;Ada L.;007;UK;en;pro\n".encode("utf-16")
+    content = "a;b;c;d;e;f;g;h\nAda@Example.com;Ada;Lovelace;Ada L.;007;UK;en;pro\n".encode(
+        "utf-16"
+    )
     column_map = {
         "email": "a",
         "firstName": "b",
@@ -160,7 +162,9 @@ def test_status_and_counts_are_the_contracts(account: Account) -> None:
 
 def test_a_file_that_breaks_half_way_imports_nothing(account: Account) -> None:
     rows = "".join(f"c{n}@example.com,{n}\n" for n in range(5_000))
-    ended = account.run(f'Email,Name\n{rows}broken@example.com,"open\n'.encode(), {"email": "Email"})
+    ended = account.run(
+        f'Email,Name\n{rows}broken@example.com,"open\n'.encode(), {"email": "Email"}
+    )
     assert ended["status"] == "failed"
     assert "line 5002 and never closed" in ended["error"]
     assert set(ended["counts"].values()) == {0}

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import requests
+
 from contact_imports.api_keys import ApiKeyTable, Scope, key_id_of
 from contact_imports.limits import MAX_UPLOAD_BYTES
-
 from local.client import ImportsClient
 from tests.e2e.conftest import Account
 
@@ -153,7 +153,9 @@ def test_a_body_that_is_too_large(account: Account) -> None:
     assert "4,500,000" in answer["error"]
 
 
-@pytest.mark.parametrize("path", ["/v1", "/v1/contacts", "/v2/contacts/imports", "/v1/contacts/imports/a/b"])
+@pytest.mark.parametrize(
+    "path", ["/v1", "/v1/contacts", "/v2/contacts/imports", "/v1/contacts/imports/a/b"]
+)
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 def test_an_unknown_path(account: Account, path: str, method: str) -> None:
     response = requests.request(method, account.stack.api_url + path, timeout=30)
@@ -177,12 +179,16 @@ def test_what_is_refused_leaves_nothing_behind(account: Account) -> None:
     assert _count_imports(account) == before
 
 
-def post(account: Account, headers: dict[str, str] | None = None, **request: Any) -> requests.Response:
+def post(
+    account: Account, headers: dict[str, str] | None = None, **request: Any
+) -> requests.Response:
     headers = {"Authorization": f"Bearer {account.key}", **(headers or {})}
     url = f"{account.stack.api_url}/v1/contacts/imports"
     return requests.post(url, headers=headers, timeout=30, **request)
 
 
 def _count_imports(account: Account) -> int:
-    items = account.stack.client("dynamodb").scan(TableName=account.stack.outputs["ImportsTableName"])["Items"]
+    items = account.stack.client("dynamodb").scan(
+        TableName=account.stack.outputs["ImportsTableName"]
+    )["Items"]
     return sum(item.get("projectId") == {"S": account.project} for item in items)

@@ -147,7 +147,7 @@ def test_what_the_gateway_refuses_has_the_errors_shape() -> None:
 
 
 def test_the_gateway_passes_files_as_they_are_and_limits_requests() -> None:
-    assert API["BinaryMediaTypes"] == ["multipart~1form-data"]
+    assert API["BinaryMediaTypes"] == ["multipart/form-data"]
     (settings,) = API["MethodSettings"]
     assert settings["ThrottlingRateLimit"] == {"Ref": "RequestsPerSecond"}
 

@@ -1,0 +1,55 @@
+"""The README says what there is: codes, limits, commands."""
+
+from __future__ import annotations
+
+import re
+from typing import get_args
+
+import pytest
+
+from contact_imports import limits
+from contact_imports.errors import FileErrorCode, RequestErrorCode, RowErrorCode
+from contact_imports.import_job import IMPORT_DEADLINE_SECONDS, UPLOAD_DEADLINE_SECONDS
+from local.stack import ROOT
+from tests.template import resources
+
+README = (ROOT / "README.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize(
+    "code", {*get_args(RequestErrorCode), *get_args(FileErrorCode), *get_args(RowErrorCode)}
+)
+def test_every_code_is_documented(code: str) -> None:
+    assert f"`{code}`" in README
+
+
+def test_the_gateways_codes_are_documented() -> None:
+    (api,) = resources("AWS::Serverless::Api").values()
+    for response in api["GatewayResponses"].values():
+        code = re.search(r'"code":"(\w+)"', response["ResponseTemplates"]["application/json"])
+        assert code is not None
+        assert f"`{code[1]}`" in README
+
+
+@pytest.mark.parametrize("name", [n for n in vars(limits) if n.startswith("MAX_")])
+def test_every_limit_is_documented(name: str) -> None:
+    value = getattr(limits, name)
+    for number in value.values() if isinstance(value, dict) else [value]:
+        assert f"{number:,}" in README or f"{number // 1024**2} MiB" in README
+
+
+def test_every_command_of_the_readme_is_one_of_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    used = set(re.findall(r"make ([a-z]+[a-z-]*)(?= |`|\n|,|\))", README)) - {"sure"}
+    assert {"demo", "test", "up", "down", "key", "revoke-key"} <= used <= targets
+
+
+def test_every_event_of_the_readme_is_there() -> None:
+    named = set(re.findall(r"events/(\w+\.json)", README))
+    assert named == {path.name for path in (ROOT / "events").glob("*.json")}
+
+
+def test_the_deadlines_are_the_ones_that_hold() -> None:
+    assert f"after {UPLOAD_DEADLINE_SECONDS // 3600} hours" in README
+    assert f"an import after {IMPORT_DEADLINE_SECONDS // 3600}" in README
