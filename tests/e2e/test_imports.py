@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def sample_file(rows: int, seed: int, tmp_path: Path) -> bytes:
     return path.read_bytes()
 
 
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> bytes:
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text).writerows([header, *rows])
     return text.getvalue().encode()

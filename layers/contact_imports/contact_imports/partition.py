@@ -77,12 +77,15 @@ class EncodedBatch:
 
 @dataclass(slots=True)
 class _Open:
-    """A partition's batch that is being filled."""
+    """A partition's batch that is being filled: JSON arrays without their brackets.
+
+    One growing buffer a batch: as bytes objects of their own, rows take many times their size.
+    """
 
     seq: int = 0
-    size: int = 0
-    rows: list[bytes] = field(default_factory=list)
-    rejected: list[bytes] = field(default_factory=list)
+    count: int = 0
+    rows: bytearray = field(default_factory=bytearray)
+    rejected: bytearray = field(default_factory=bytearray)
 
 
 def row_batches(
@@ -107,17 +110,19 @@ def row_batches(
             encoded = orjson.dumps((number, cells.code, cells.message))
         else:
             encoded = orjson.dumps((number, cells))
-        full = len(batch.rows) + len(batch.rejected) >= MAX_BATCH_ROWS
-        if full or (batch.size and batch.size + len(encoded) > MAX_BATCH_BYTES):
+        size = len(batch.rows) + len(batch.rejected)
+        if batch.count >= MAX_BATCH_ROWS or (size and size + len(encoded) > MAX_BATCH_BYTES):
             yield _encode(partition, batch, last=False)
             batch = filling[partition] = _Open(seq=batch.seq + 1)
-        batch.size += len(encoded)
-        (batch.rejected if isinstance(cells, RowError) else batch.rows).append(encoded)
+        batch.count += 1
+        buffer = batch.rejected if isinstance(cells, RowError) else batch.rows
+        if buffer:
+            buffer += b","
+        buffer += encoded
     for partition, batch in enumerate(filling):
         yield _encode(partition, batch, last=True)
 
 
 def _encode(partition: int, batch: _Open, *, last: bool) -> EncodedBatch:
-    rows = b"[" + b",".join(batch.rows) + b"]"
-    rejected = b"[" + b",".join(batch.rejected) + b"]"
+    rows, rejected = b"[%s]" % batch.rows, b"[%s]" % batch.rejected
     return EncodedBatch(partition, batch.seq, last, rows, rejected)
