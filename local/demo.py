@@ -95,7 +95,7 @@ def _show_counts(console: Console, data: dict[str, Any], seconds: float) -> None
 
 
 def _show_contacts(console: Console, stack: LocalStack) -> None:
-    names = ("email", "firstName", "lastName", "country", "customFields", "tags")
+    names = ("email", "firstName", "country", "tags")
     table = Table(*names, title="\nA few of the contacts")
     items = stack.client("dynamodb").scan(
         TableName=stack.outputs["ContactsTableName"], Limit=_SHOWN_CONTACTS

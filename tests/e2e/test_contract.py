@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 
+import schemathesis
+
+from local.client import ImportsClient
 from local.stack import ROOT
-from tests.e2e.conftest import Account
+from tests.e2e.conftest import END_SECONDS, Account
 
 CHECKS = (
     "not_a_server_error",
@@ -53,3 +56,32 @@ unexpected-methods = []
     )
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
     assert "2 passed" in result.stdout or "No issues found" in result.stdout, result.stdout
+
+
+def test_the_answers_that_people_get_are_the_contracts(account: Account) -> None:
+    contract = schemathesis.openapi.from_path(ROOT / "tests" / "contract" / "openapi.yaml")
+    post = contract["/v1/contacts/imports"]["POST"]
+    get = contract["/v1/contacts/imports/{id}"]["GET"]
+    file = b"Email,Name\na@example.com,A\nno email,B\n"
+    client = account.client
+    created = client.post(file, account.project, {"email": "Email"})
+    import_id = created.json()["data"]["id"]
+    running = client.get(import_id)
+    client.wait(import_id, END_SECONDS)
+    failed = client.post(b'Email\n"open\n', account.project, {"email": "Email"})
+    client.wait(failed.json()["data"]["id"], END_SECONDS)
+    stranger = ImportsClient(account.stack.api_url, "ci_unknown")
+    answers = [
+        (post, 200, created),
+        (post, 400, client.post(file, account.project, {"email": "E-Mail"})),
+        (post, 401, stranger.post(file, account.project, {"email": "Email"})),
+        (post, 403, client.post(file, "another", {"email": "Email"})),
+        (get, 200, running),
+        (get, 200, client.get(import_id)),
+        (get, 200, client.get(failed.json()["data"]["id"])),
+        (get, 401, stranger.get(import_id)),
+        (get, 404, client.get("0" * 24)),
+    ]
+    for operation, status, answer in answers:
+        assert answer.status_code == status
+        operation.validate_response(answer)
