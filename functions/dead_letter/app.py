@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
+from urllib.parse import unquote_plus
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -70,7 +71,7 @@ def give_up_upload(body: str) -> None:
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
     for record in S3Event(json.loads(body)["requestPayload"]).records:
-        ids = import_of_key(record.s3.get_object.key)
+        ids = import_of_key(unquote_plus(record.s3.get_object.key))
         if ids is None:
             continue
         queue = RowQueue(sqs, environment().ROW_QUEUE_URL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
+from urllib.parse import unquote_plus
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -36,7 +37,7 @@ def lambda_handler(event: S3Event, context: LambdaContext) -> None:
     for record in event.records:
         s3_object = record.s3.get_object
         processed = process_upload(
-            Upload(s3_object.key, s3_object.etag, s3_object.size),
+            Upload(unquote_plus(s3_object.key), s3_object.etag, s3_object.size),
             Uploads(s3, names.UPLOADS_BUCKET),
             ImportTable(dynamodb, names.IMPORTS_TABLE),
             TagTable(dynamodb, names.TAGS_TABLE),

@@ -31,7 +31,7 @@ def stored(email: str, version: int = 1, **fields: str) -> StoredContact:
         Contact(email, fields, {"k": "é", "": "x"} if fields else {}, frozenset(fields)),
         version,
         (import_id, 7),
-        {import_id: AppliedRows(9, {8: "why"})},
+        {import_id: (AppliedRows(4), AppliedRows(9, {8: "why"}))},
     )
 
 

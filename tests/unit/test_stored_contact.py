@@ -22,7 +22,9 @@ def row(number: int, name: str = "", **custom: str) -> Row:
     return Row(number, Contact(EMAIL, {"name": name} if name else {}, custom))
 
 
-def stored(contact: Contact, applied: dict[str, AppliedRows] | None = None) -> StoredContact:
+def stored(
+    contact: Contact, applied: dict[str, tuple[AppliedRows, ...]] | None = None
+) -> StoredContact:
     return StoredContact(contact, 3, (B, 2), applied or {})
 
 
@@ -80,7 +82,7 @@ def test_a_batch_that_comes_again_does_not_undo_what_another_import_did_since(
 def test_the_row_that_created_a_contact_is_remembered() -> None:
     folded = fold_rows(None, [row(5, "x"), row(9, "y")], A, OnConflict.UPSERT)
     assert folded.after == StoredContact(
-        Contact(EMAIL, {"name": "y"}), 1, (A, 5), {A: AppliedRows(9)}
+        Contact(EMAIL, {"name": "y"}), 1, (A, 5), {A: (AppliedRows(9),)}
     )
     assert folded.outcomes == {5: Outcome.CREATED, 9: Outcome.UPDATED}
 
@@ -100,7 +102,7 @@ def test_a_row_that_failed_fails_again_with_its_reason() -> None:
 def test_imports_that_cannot_come_again_are_forgotten() -> None:
     old = new_import_id(NOW - timedelta(days=30))
     recent = new_import_id(NOW - timedelta(hours=1))
-    before = stored(Contact(EMAIL), {old: AppliedRows(2), recent: AppliedRows(3)})
+    before = stored(Contact(EMAIL), {old: (AppliedRows(2),), recent: (AppliedRows(3),)})
     folded = fold_rows(before, [row(4, "x")], A, OnConflict.UPSERT)
     assert folded.after is not None
     assert set(folded.after.applied) == {recent, A}
@@ -121,3 +123,18 @@ def test_a_batch_that_is_given_up_is_not_taken_for_one_that_overtook_it() -> Non
     assert settled.error == RowError(
         5, "not_processed", "The row could not be processed. Import it again."
     )
+
+
+def test_a_batch_that_was_overtaken_is_still_known_to_be_applied() -> None:
+    first = fold_rows(None, [row(5, "x"), row(7, "y")], A, OnConflict.UPSERT).after
+    overtaken = fold_rows(first, [row(20, "z")], A, OnConflict.UPSERT, overtaking=True).after
+    assert overtaken is not None
+    assert overtaken.applied == {A: (AppliedRows(7), AppliedRows(20))}
+    outcomes = [
+        settle_row(overtaken, number, (2, 9), A, OnConflict.UPSERT).outcome for number in (5, 7, 9)
+    ]
+    assert outcomes == [Outcome.CREATED, Outcome.UPDATED, Outcome.FAILED]
+    # Once nothing is missing, the last batch is enough.
+    after = fold_rows(overtaken, [row(30, "w")], A, OnConflict.UPSERT).after
+    assert after is not None
+    assert after.applied == {A: (AppliedRows(30),)}

@@ -72,7 +72,8 @@ def take_message(
             if give_up or seq in partition.gaps:
                 results = _settle(message, contacts)
             else:
-                results = _apply(message, contacts)
+                overtaking = partition.next_seq < seq or bool(partition.gaps)
+                results = _apply(message, contacts, overtaking=overtaking)
             key = BatchKey(message.importId, message.partition, seq, message.last)
             partition = imports.commit(key, partition, results.outcomes, results.errors)
             outcomes = dict(results.outcomes)
@@ -80,7 +81,7 @@ def take_message(
     return Taken(message.importId, message.partition, seq, outcomes, ended)
 
 
-def _apply(batch: RowBatch, contacts: ContactTable) -> RowResults:
+def _apply(batch: RowBatch, contacts: ContactTable, *, overtaking: bool) -> RowResults:
     """Applies a batch's rows to their contacts, reading again whatever another import has changed."""
     results = _rejected(batch)
     pending: dict[str, list[Row]] = {}
@@ -94,7 +95,9 @@ def _apply(batch: RowBatch, contacts: ContactTable) -> RowResults:
     while pending:
         stored = contacts.read(batch.projectId, pending)
         folded = {
-            email: fold_rows(stored.get(email), rows, batch.importId, batch.onConflict)
+            email: fold_rows(
+                stored.get(email), rows, batch.importId, batch.onConflict, overtaking=overtaking
+            )
             for email, rows in pending.items()
         }
         writes = [fold.after for fold in folded.values() if fold.after is not None]

@@ -150,7 +150,12 @@ def _to_item(stored: StoredContact) -> dict[str, AttributeValueTypeDef]:
     item: dict[str, AttributeValueTypeDef] = {
         "version": {"N": str(stored.version)},
         "createdBy": {"M": {"importId": {"S": import_id}, "row": {"N": str(row)}}},
-        "applied": {"M": {key: _applied_to_item(rows) for key, rows in stored.applied.items()}},
+        "applied": {
+            "M": {
+                key: {"L": [_applied_to_item(rows) for rows in batches]}
+                for key, batches in stored.applied.items()
+            }
+        },
     }
     for name, value in contact.fields.items():
         item[name] = {"S": value}
@@ -177,11 +182,14 @@ def _from_item(item: Any) -> StoredContact:
     )
     created_by = item["createdBy"]["M"]
     applied = {
-        import_id: AppliedRows(
-            int(rows["M"]["row"]["N"]),
-            {int(k): v["S"] for k, v in rows["M"].get("failed", {"M": {}})["M"].items()},
+        import_id: tuple(
+            AppliedRows(
+                int(rows["M"]["row"]["N"]),
+                {int(k): v["S"] for k, v in rows["M"].get("failed", {"M": {}})["M"].items()},
+            )
+            for rows in batches["L"]
         )
-        for import_id, rows in item["applied"]["M"].items()
+        for import_id, batches in item["applied"]["M"].items()
     }
     return StoredContact(
         contact,

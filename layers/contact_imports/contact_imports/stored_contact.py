@@ -8,7 +8,7 @@ last row that did: a row that is known to be applied is counted as it was and no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from contact_imports.contact import Applied, Contact, OnConflict, Outcome, Row, apply_row
@@ -21,7 +21,7 @@ _REMEMBERED = timedelta(seconds=2 * IMPORT_DEADLINE_SECONDS)
 
 @dataclass(frozen=True, slots=True)
 class AppliedRows:
-    """What an import did to a contact: everything up to `row`, but for the rows in `failed`."""
+    """What a row batch did to a contact: everything up to `row`, but for the rows in `failed`."""
 
     row: int
     failed: Mapping[int, str] = field(default_factory=dict)
@@ -30,12 +30,16 @@ class AppliedRows:
 
 @dataclass(frozen=True, slots=True)
 class StoredContact:
-    """`version` counts the writes from 1; `created_by` is (import id, row number)."""
+    """`version` counts the writes from 1; `created_by` is (import id, row number).
+
+    `applied` has the last row batch of each import that changed the contact. While a batch of the import
+    is missing (see `Partition.gaps`) the ones before it stay as well: it may have changed the contact.
+    """
 
     contact: Contact
     version: int
     created_by: tuple[str, int]
-    applied: Mapping[str, AppliedRows] = field(default_factory=dict)
+    applied: Mapping[str, tuple[AppliedRows, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +52,25 @@ class Folded:
 
 
 def fold_rows(
-    stored: StoredContact | None, rows: Sequence[Row], import_id: str, on_conflict: OnConflict
+    stored: StoredContact | None,
+    rows: Sequence[Row],
+    import_id: str,
+    on_conflict: OnConflict,
+    *,
+    overtaking: bool = False,
 ) -> Folded:
-    """Applies an import's rows of one email, in file order, to the contact as it was read.
+    """Applies a row batch's rows of one email, in file order, to the contact as it was read.
 
-    Folding rows again onto what they made changes nothing and gives the same outcomes.
+    Folding rows again onto what they made changes nothing and gives the same outcomes. `overtaking` says
+    that a batch before this one is missing.
     """
     contact = stored.contact if stored else None
     created_by = stored.created_by if stored else None
     outcomes: dict[int, Outcome] = {}
     failed: dict[int, str] = {}
+    done = stored.applied.get(import_id, ()) if stored else ()
     for row in rows:
-        applied = _applied_before(stored, row.number, import_id, on_conflict)
+        applied = _applied_before(stored, done, row.number, import_id, on_conflict)
         if applied is None:
             applied = apply_row(contact, row, on_conflict)
             contact = applied.contact
@@ -76,7 +87,8 @@ def fold_rows(
     applied_rows = {
         other: rows for other, rows in remembered.items() if import_time(other) >= oldest
     }
-    applied_rows[import_id] = AppliedRows(rows[-1].number, failed)
+    before = remembered.get(import_id, ()) if overtaking else ()
+    applied_rows[import_id] = (*before, AppliedRows(rows[-1].number, failed))
     version = stored.version + 1 if stored else 1
     return Folded(StoredContact(contact, version, created_by, applied_rows), outcomes, errors)
 
@@ -94,32 +106,30 @@ def settle_row(
     contact says nothing about this one.
     """
     first, last = batch_rows
-    done = stored.applied.get(import_id) if stored else None
-    created = stored is not None and stored.created_by == (import_id, number)
-    if created or (done and first <= done.row <= last):
-        applied = _applied_before(stored, number, import_id, on_conflict)
-        if applied is not None:
-            return applied
+    done = stored.applied.get(import_id, ()) if stored else ()
+    of_this_batch = [rows for rows in done if first <= rows.row <= last]
+    applied = _applied_before(stored, of_this_batch, number, import_id, on_conflict)
+    if applied is not None:
+        return applied
     message = "The row could not be processed. Import it again."
     return Applied(None, Outcome.FAILED, RowError(number, "not_processed", message))
 
 
 def _applied_before(
-    stored: StoredContact | None, number: int, import_id: str, on_conflict: OnConflict
+    stored: StoredContact | None,
+    done: Sequence[AppliedRows],
+    number: int,
+    import_id: str,
+    on_conflict: OnConflict,
 ) -> Applied | None:
-    """What a row counted as when this import applied it to the stored contact; None if it did not yet."""
-    done = stored.applied.get(import_id) if stored else None
-    if stored is None or done is None or number > done.row:
+    """What a row counted as when one of these batches applied it; None if none of them did."""
+    rows = next((rows for rows in done if number <= rows.row), None)
+    if stored is None or rows is None:
         return None
-    if number in done.failed:
-        error = RowError(number, "contact_too_large", done.failed[number])
+    if number in rows.failed:
+        error = RowError(number, "contact_too_large", rows.failed[number])
         return Applied(stored.contact, Outcome.FAILED, error)
     if stored.created_by == (import_id, number):
         return Applied(stored.contact, Outcome.CREATED)
     outcome = Outcome.SKIPPED if on_conflict is OnConflict.SKIP else Outcome.UPDATED
     return Applied(stored.contact, outcome)
-
-
-def forget(stored: StoredContact) -> StoredContact:
-    """The contact without what it remembers of imports, for comparisons."""
-    return replace(stored, applied={})
