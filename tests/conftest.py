@@ -5,16 +5,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.stack import ROOT, LocalStack, free_port
+from local.stack import LocalStack, free_port
 from tests import template
 
 BUCKET = "uploads"
 
 
 @pytest.fixture(scope="session")
-def embedded_aws() -> Iterator[LocalStack]:
+def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """An embedded AWS with the template's tables, queues and bucket, and no functions."""
-    stack = LocalStack(free_port(), state=ROOT / ".local" / "test-integration")
+    stack = LocalStack(free_port(), state=tmp_path_factory.mktemp("aws"))
     stack.start()
     try:
         stack.outputs = template.create_tables(stack) | template.create_queues(stack)
@@ -46,9 +46,9 @@ def function_environment(embedded_aws: LocalStack) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def deployed() -> Iterator[LocalStack]:
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """The real template, built and deployed onto an embedded AWS of its own."""
-    stack = LocalStack(free_port(), state=ROOT / ".local" / "test-e2e")
+    stack = LocalStack(free_port(), state=tmp_path_factory.mktemp("deployed"))
     stack.start()
     try:
         stack.build()

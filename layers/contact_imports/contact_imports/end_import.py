@@ -32,6 +32,9 @@ def stop_import(
     imports.set_failure(import_id, reason)
     for partition in range(job.partitions):
         queue.send_partition_end(import_id, job.project_id, partition)
+    if not job.partitions:
+        # A file without rows has no partition whose end could be the import's.
+        imports.end_if_done(import_id, now)
     return True
 
 

@@ -121,8 +121,8 @@ class ImportTable:
     def claim(self, import_id: str, etag: str, now: datetime) -> Import | None:
         """Binds an import to the object that was uploaded, and gives it to a processor.
 
-        Returns the import; None if there is none to work on: it does not exist, it has ended, or it was
-        claimed for another object. The same object can be claimed again, by a processor that is run again.
+        Returns the import; None if there is none to work on: it does not exist, it has ended or is being
+        stopped, or it was claimed for another object. The same object can be claimed again, by a processor that is run again.
         """
         try:
             response = self._client.update_item(
@@ -130,7 +130,7 @@ class ImportTable:
                 Key=_key(import_id, "import"),
                 UpdateExpression="SET #status = :processing, etag = :etag, claimedAt = :now",
                 ConditionExpression="attribute_exists(importId) AND #open = :open "
-                "AND (attribute_not_exists(etag) OR etag = :etag)",
+                "AND (attribute_not_exists(etag) OR etag = :etag) AND attribute_not_exists(failure)",
                 ExpressionAttributeNames={"#status": "status", "#open": "open"},
                 ExpressionAttributeValues=_marshal(
                     {

@@ -19,16 +19,17 @@ from contact_imports.partition import mapped_cells
 
 @dataclass(frozen=True, slots=True)
 class ReferenceImport:
-    """Contacts by email, rows by outcome, and the failed rows' reasons in file order."""
+    """Contacts by email, rows by outcome, the rows' numbers, and the failed rows' reasons in file order."""
 
     contacts: dict[str, Contact]
     counts: dict[Outcome, int]
+    rows: list[int]
     errors: list[RowError]
 
     @property
     def total(self) -> int:
         """Rows of the file."""
-        return sum(self.counts.values())
+        return len(self.rows)
 
 
 def reference_import(
@@ -44,10 +45,12 @@ def reference_import(
     columns = find_columns(column_map, read_header(records))
     contacts = dict(before or {})
     counts: Counter[Outcome] = Counter()
+    rows: list[int] = []
     errors: list[RowError] = []
     for number, record in records:
         if is_blank(record):
             continue
+        rows.append(number)
         cells = mapped_cells(number, record, columns)
         row = (
             cells if isinstance(cells, RowError) else read_row(number, columns.fields, cells, tags)
@@ -63,4 +66,5 @@ def reference_import(
             contacts[email] = applied.contact
         if applied.error is not None:
             errors.append(applied.error)
-    return ReferenceImport(contacts, {outcome: counts[outcome] for outcome in Outcome}, errors)
+    outcomes = {outcome: counts[outcome] for outcome in Outcome}
+    return ReferenceImport(contacts, outcomes, rows, errors)

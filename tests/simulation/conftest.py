@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from local.stack import LocalStack
+from tests.conftest import BUCKET
+from tests.harness import Pipeline, handler
+from tests.simulation.aws_calls import AwsCalls, InlineExecutor
+from tests.simulation.world import World, poisoned_take_message
+
+NewWorld = Callable[[int], World]
+
+
+@pytest.fixture(scope="session")
+def simulated(
+    embedded_aws: LocalStack, function_environment: None
+) -> Iterator[tuple[Pipeline, AwsCalls]]:
+    """The handlers without threads and waiting, and with every AWS call in the simulation's hands."""
+    with pytest.MonkeyPatch.context() as patch, AwsCalls().installed() as calls:
+        patch.setattr("contact_imports.contact_table.ThreadPoolExecutor", InlineExecutor)
+        patch.setattr("contact_imports.row_queue.ThreadPoolExecutor", InlineExecutor)
+        patch.setattr("contact_imports.backoff._BASE_SECONDS", 0)
+        handler("row_batch").tables.cache_clear()
+        handler("dead_letter").contacts.cache_clear()
+        for function in ("processor", "row_batch", "dead_letter"):
+            patch.setattr(handler(function).logger._logger, "disabled", True)
+        yield Pipeline(embedded_aws, BUCKET), calls
+    handler("row_batch").tables.cache_clear()
+    handler("dead_letter").contacts.cache_clear()
+
+
+@pytest.fixture
+def new_world(
+    simulated: tuple[Pipeline, AwsCalls], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[NewWorld]:
+    """Makes a world whose chance comes from a seed."""
+
+    def make(seed: int) -> World:
+        pipeline, calls = simulated
+        calls.invocations, calls.answers = [], {}
+        world = World(pipeline, calls, random.Random(seed))
+        patch.setattr("functions.row_batch.app.take_message", poisoned_take_message(world))
+        return world
+
+    with pytest.MonkeyPatch.context() as patch:
+        yield make
+
+
+def new_project() -> str:
+    return f"s-{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+def tried(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
+    """Tells the table of `make chaos` how many points or schedules of a fault were tried."""
+    return lambda fault, count: record_property(fault, count)
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Splits any file into three partitions of batches of two rows."""
+    monkeypatch.setattr("contact_imports.partition.MAX_BATCH_ROWS", 2)
+    monkeypatch.setattr("contact_imports.process_upload.partition_count", lambda _: 3)

@@ -1,0 +1,129 @@
+"""Random files, random schedules: the end is always the reference import's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
+
+from contact_imports.column_map import ColumnMap
+from contact_imports.contact import Contact, OnConflict
+from contact_imports.import_job import ImportOptions, new_import_id
+from contact_imports.stored_contact import StoredContact
+from tests.harness import Pipeline
+from tests.simulation.conftest import NewWorld, new_project
+from tests.simulation.world import Poison, World, describe
+
+SCHEDULES = int(os.environ.get("SCHEDULES", "2000"))
+
+COLUMN_MAP = ColumnMap(email="Email", firstName="First", customFields={"plan": "Plan"})
+EMAILS = [f"{letter}@example.com" for letter in "abcde"]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A file, how it is split, what is there before, and the seed of what happens to it."""
+
+    lines: tuple[str, ...]
+    seed: int
+    on_conflict: OnConflict = OnConflict.UPSERT
+    partitions: int = 2
+    batch_rows: int = 2
+    before: tuple[str, ...] = ()
+    crash_share: float = 0.3
+    trouble_share: float = 0.0
+    poison: dict[tuple[int, int], Poison] = field(default_factory=dict)
+
+    @property
+    def content(self) -> bytes:
+        return "\n".join(("Email,First,Plan", *self.lines, "")).encode()
+
+    @property
+    def contacts_before(self) -> dict[str, Contact]:
+        return {email: Contact(email, {"firstName": "Before"}) for email in self.before}
+
+
+values = st.sampled_from(["", "x", "y"])
+good = st.builds("{},{},{}".format, st.sampled_from(EMAILS), values, values)
+lines = st.one_of(
+    good,
+    good,
+    good,
+    good,
+    st.sampled_from(
+        ["", ",,", "no email,x,y", "a@example.com,x,y,shifted", "B@EXAMPLE.COM,z", ",x,y"]
+    ),
+)
+poisons: st.SearchStrategy[dict[tuple[int, int], Poison]] = st.one_of(
+    st.just({}),
+    st.dictionaries(
+        st.tuples(st.integers(0, 2), st.integers(0, 2)),
+        st.sampled_from(["before it is applied", "after it was applied"]),
+        max_size=2,
+    ),
+)
+scenarios = st.builds(
+    Scenario,
+    lines=st.lists(lines, max_size=12).map(tuple),
+    seed=st.integers(0, 2**32),
+    on_conflict=st.sampled_from(OnConflict),
+    partitions=st.integers(1, 3),
+    batch_rows=st.integers(1, 4),
+    before=st.lists(st.sampled_from(EMAILS), unique=True, max_size=3).map(tuple),
+    crash_share=st.sampled_from([0.0, 0.2, 0.5]),
+    trouble_share=st.sampled_from([0.0, 0.0, 0.1, 0.3]),
+    poison=poisons,
+)
+
+
+def run(scenario: Scenario, new_world: NewWorld) -> None:
+    world: World = new_world(scenario.seed)
+    world.poison = dict(scenario.poison)
+    world.trouble_share = scenario.trouble_share
+    project = new_project()
+    put_before(world.pipeline, project, scenario.contacts_before)
+    options = ImportOptions(COLUMN_MAP, scenario.on_conflict, tags=("t",))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("contact_imports.partition.MAX_BATCH_ROWS", scenario.batch_rows)
+        patch.setattr(
+            "contact_imports.process_upload.partition_count", lambda _: scenario.partitions
+        )
+        job = world.accept(project, scenario.content, options)
+        world.run_schedule(scenario.crash_share)
+    try:
+        world.check(job, scenario.content, scenario.contacts_before)
+    except AssertionError as error:
+        error.add_note(f"{scenario!r}\n{describe(world)}")
+        raise
+    finally:
+        world.pipeline.delete_contacts()
+
+
+def put_before(pipeline: Pipeline, project: str, contacts: dict[str, Contact]) -> None:
+    """Puts contacts there that another import has made."""
+    other = new_import_id(datetime.now(UTC))
+    stored = [StoredContact(contact, 1, (other, 2)) for contact in contacts.values()]
+    assert pipeline.contacts.write(project, stored) == set()
+
+
+# Schedules that failed once, and must never again.
+@example(Scenario(lines=(), seed=148, partitions=1, batch_rows=1, crash_share=0, trouble_share=0.3))
+@settings(
+    max_examples=SCHEDULES,
+    deadline=None,
+    derandomize=False,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+)
+@given(scenarios)
+def test_any_file_under_any_schedule(
+    new_world: NewWorld, tried: Callable[[str, int], None], scenario: Scenario
+) -> None:
+    run(scenario, new_world)
+    tried("random file, random schedule", 1)

@@ -1,0 +1,401 @@
+"""The world around the handlers: it owns delivery and time, and does to them what AWS may do.
+
+S3 tells of an object at least once; Lambda tries an asynchronous invocation three times and then hands it over;
+SQS FIFO keeps order inside a group, gives what was not deleted again, drops what was sent twice within five minutes,
+and makes a dead letter of what was received too often. What happens is drawn from a random number generator that is
+given, so that a seed is a schedule.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any, Literal
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
+
+from contact_imports.apply_row_batch import parse_message, take_message
+from contact_imports.contact import Contact
+from contact_imports.errors import RowError
+from contact_imports.import_job import Import, ImportOptions, Status
+from contact_imports.import_table import ImportTable
+from contact_imports.row_batch import RowBatch
+from tests.harness import (
+    Context,
+    Pipeline,
+    expected,
+    failure_event,
+    handler,
+    sqs_event,
+)
+from tests.simulation.aws_calls import AwsCalls, Crash, CrashPoint, Real
+
+PROCESSOR_TRIES = 3
+TRANSIENT = ("ThrottlingError", "TransactionConflict", "InternalServerError")
+MAX_RECEIVES = 3
+"""Less than in the template, so that schedules get to dead letters sooner."""
+
+MOST_STEPS = 400
+MOST_CALLS = 40
+Poison = Literal["before it is applied", "after it was applied"]
+
+
+class BugOnPurposeError(Exception):
+    """What a batch that can never succeed raises."""
+
+
+@dataclass
+class Message:
+    """A message of the row queue."""
+
+    group: str
+    deduplication: str
+    body: str
+    receives: int = 0
+
+    def as_received(self, message_id: str) -> dict[str, Any]:
+        attributes = {"MessageGroupId": self.group}
+        return {
+            "MessageId": message_id,
+            "ReceiptHandle": message_id,
+            "Body": self.body,
+            "Attributes": attributes,
+        }
+
+
+@dataclass
+class World:
+    """One or more imports, with everything that is on its way between the functions."""
+
+    pipeline: Pipeline
+    calls: AwsCalls
+    chance: random.Random = field(default_factory=lambda: random.Random(0))
+    groups: dict[str, list[Message]] = field(default_factory=lambda: defaultdict(list))
+    dead: list[Message] = field(default_factory=list)
+    taken_dead: list[Message] = field(default_factory=list)
+    events: list[tuple[dict[str, Any], int]] = field(default_factory=list)
+    """S3 events that were not taken yet, with the tries so far."""
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    given_up_events: int = 0
+    all_events: list[dict[str, Any]] = field(default_factory=list)
+    all_sent: dict[str, Message] = field(default_factory=dict)
+    recent: set[str] = field(default_factory=set)
+    """Deduplication ids of the last five minutes."""
+    trouble_share: float = 0
+    """How many of the calls AWS answers in part, or not at all."""
+    poison: dict[tuple[int, int], Poison] = field(default_factory=dict)
+    """(partition, seq) of the batches that can never succeed."""
+
+    def accept(self, project: str, content: bytes, options: ImportOptions) -> Import:
+        job, event = self.pipeline.accept(project, content, options)
+        self.events.append((event, 0))
+        self.all_events.append(event)
+        return job
+
+    # ------------------------------------------------------------ what AWS does
+
+    def send_message(self, _: str, arguments: dict[str, Any]) -> Any:
+        """SQS SendMessage."""
+        deduplication = arguments["MessageDeduplicationId"]
+        if deduplication not in self.recent:
+            self.recent.add(deduplication)
+            message = Message(arguments["MessageGroupId"], deduplication, arguments["MessageBody"])
+            self.groups[message.group].append(message)
+            self.all_sent.setdefault(deduplication, message)
+        return {"MessageId": deduplication}
+
+    def invoke(
+        self,
+        function: str,
+        event: Any,
+        crash: CrashPoint | None = None,
+        meanwhile: tuple[int, Callable[[], None]] | None = None,
+    ) -> Any:
+        """Runs a handler to its end, or to the crash, which is raised."""
+        self.calls.answers["SendMessage"] = self.send_message
+        self.calls.trouble = self._trouble if self.trouble_share else None
+        module = handler(function)
+        with (
+            self.calls.invocation(function, crash, meanwhile),
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            if hasattr(module, "processor"):
+                # An invocation has its process to itself, and so its batch processor.
+                patch.setattr(module, "processor", copy.deepcopy(module.processor))
+            return module.lambda_handler(event, Context())
+
+    def _trouble(self, real: Real, operation: str, arguments: dict[str, Any]) -> Any:
+        """What AWS may answer besides what was asked for."""
+        if self.chance.random() >= self.trouble_share:
+            return real(arguments)
+        match operation:
+            case "BatchExecuteStatement":
+                statements = arguments["Statements"]
+                done = self.chance.randrange(len(statements))
+                answer = real({"Statements": statements[:done]}) if done else {"Responses": []}
+                code = self.chance.choice(TRANSIENT)
+                put_off = [{"Error": {"Code": code}} for _ in statements[done:]]
+                return {"Responses": [*answer["Responses"], *put_off]}
+            case "BatchGetItem":
+                ((table, request),) = arguments["RequestItems"].items()
+                keys = request["Keys"]
+                done = self.chance.randrange(len(keys))
+                left = {table: {**request, "Keys": keys[done:]}}
+                read = {table: {**request, "Keys": keys[:done]}}
+                answer = real({"RequestItems": read}) if done else {"Responses": {}}
+                return {**answer, "UnprocessedKeys": left}
+            case "TransactWriteItems":
+                response = {
+                    "Error": {"Code": "TransactionCanceledException", "Message": ""},
+                    "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}],
+                }
+                raise ClientError(response, operation)  # type: ignore[arg-type]
+            case "GetObject" if self.chance.random() < 0.5:
+                answer = real(arguments)
+                body = answer["Body"].read()
+                cut = BytesIO(body[: len(body) // 2])
+                return {**answer, "Body": StreamingBody(cut, len(body))}  # type: ignore[no-untyped-call]
+            case _:
+                # After botocore's own retries.
+                response = {"Error": {"Code": "SlowDown", "Message": "Reduce your request rate."}}
+                raise ClientError(response, operation)  # type: ignore[arg-type]
+
+    def deliver_event(self, crash: CrashPoint | None = None) -> None:
+        """An S3 event, or the next try of one."""
+        event, tries = self.events.pop(0)
+        try:
+            self.invoke("processor", event, crash)
+        except (Crash, ClientError):
+            if tries + 1 < PROCESSOR_TRIES:
+                self.events.append((event, tries + 1))
+            else:
+                self.failures.append(failure_event(event))
+                self.given_up_events += 1
+
+    def deliver_rows(
+        self,
+        wanted: list[tuple[str, int]],
+        crash: CrashPoint | None = None,
+        *,
+        deleted: bool = True,
+    ) -> None:
+        """Some messages of some groups, in order; what is not `deleted` comes again."""
+        taken = [message for group, count in wanted for message in self.groups[group][:count]]
+        for message in taken:
+            message.receives += 1
+        received = [message.as_received(str(index)) for index, message in enumerate(taken)]
+        failed = {str(index) for index in range(len(taken))}
+        try:
+            answer = self.invoke("row_batch", sqs_event(received, "RowQueue.fifo"), crash)
+            failed = {one["itemIdentifier"] for one in answer["batchItemFailures"]}
+        except Crash:
+            deleted = True
+        for index, message in enumerate(taken):
+            if str(index) not in failed and deleted:
+                self.groups[message.group].remove(message)
+        self._redrive()
+
+    def deliver_dead(self, crash: CrashPoint | None = None, *, deleted: bool = True) -> None:
+        """A dead letter."""
+        message = self.dead[0]
+        event = sqs_event([message.as_received("dead")], "DeadLetterQueue.fifo")
+        try:
+            answer = self.invoke("dead_letter", event, crash)
+            if deleted and not answer["batchItemFailures"]:
+                self.taken_dead.append(self.dead.pop(0))
+        except Crash:
+            pass
+
+    def deliver_failure(self, crash: CrashPoint | None = None) -> None:
+        """A processor's invocation whose tries are spent."""
+        try:
+            answer = self.invoke("dead_letter", self.failures[0], crash)
+            if not answer["batchItemFailures"]:
+                self.failures.pop(0)
+        except Crash:
+            pass
+
+    def _redrive(self) -> None:
+        for group in self.groups.values():
+            while group and group[0].receives >= MAX_RECEIVES:
+                self.dead.append(group.pop(0))
+
+    # ------------------------------------------------------------ schedules
+
+    def run_schedule(self, crash_share: float, steps: int = MOST_STEPS) -> None:
+        """Some steps of whatever may happen, drawn from `chance`; then the rest without faults."""
+        chance = self.chance
+        for _ in range(steps):
+            if not self._deliver_one(crash_share):
+                break
+            if chance.random() < 0.1:
+                self.recent.clear()
+        self.finish()
+
+    def _deliver_one(self, crash_share: float) -> bool:
+        chance = self.chance
+        waiting = [group for group, messages in self.groups.items() if messages]
+        choices: list[str] = []
+        choices += ["event"] * 4 * bool(self.events)
+        choices += ["rows"] * 6 * bool(waiting)
+        choices += ["dead"] * 2 * bool(self.dead)
+        choices += ["failure"] * 2 * bool(self.failures)
+        if not choices:
+            return False
+        choices += ["event again"] + ["dead again"] * bool(self.taken_dead)
+        crash = self._draw_crash(crash_share)
+        match chance.choice(choices):
+            case "event":
+                chance.shuffle(self.events)
+                self.deliver_event(crash)
+            case "rows":
+                groups = chance.sample(waiting, chance.randint(1, min(3, len(waiting))))
+                wanted = [(group, chance.randint(1, len(self.groups[group]))) for group in groups]
+                self.deliver_rows(wanted, crash, deleted=chance.random() < 0.85)
+            case "dead":
+                chance.shuffle(self.dead)
+                self.deliver_dead(crash, deleted=chance.random() < 0.7)
+            case "dead again":
+                self.dead.append(self.taken_dead.pop())
+            case "failure":
+                self.deliver_failure(crash)
+            case "event again":
+                # The event's own tries are counted elsewhere: this one is S3's, which tells twice.
+                with suppress(Crash, ClientError):
+                    self.invoke("processor", chance.choice(self.all_events), crash)
+        return True
+
+    def _draw_crash(self, share: float) -> CrashPoint | None:
+        if self.chance.random() >= share:
+            return None
+        call = self.chance.randrange(MOST_CALLS)
+        return CrashPoint(call, "before" if self.chance.random() < 0.5 else "after")
+
+    def finish(self) -> None:
+        """Delivers what is left, without faults, until nothing is left."""
+        self.trouble_share = 0
+        for _ in range(MOST_STEPS):
+            waiting = [group for group, messages in self.groups.items() if messages]
+            if self.events:
+                self.deliver_event()
+            elif self.failures:
+                self.deliver_failure()
+            elif waiting:
+                self.deliver_rows([(waiting[0], len(self.groups[waiting[0]]))])
+            elif self.dead:
+                self.deliver_dead()
+            else:
+                return
+        raise AssertionError("something is delivered for ever")
+
+    # ------------------------------------------------------------ what must be true then
+
+    def check(
+        self, job: Import, content: bytes, before: dict[str, Contact] | None = None
+    ) -> Import:
+        """The import has ended, and everything is the reference import's, less the rows given up."""
+        ended = self.pipeline.get(job)
+        assert ended.ended, "the import is stuck"
+        errors = self.pipeline.imports.errors(job.id)
+        given_up = {error.row for error in errors if error.code == "not_processed"}
+        unsent = self._rows_unsent(job, content, ended)
+        assert ended.counts.settled == ended.counts.total
+        if ended.partitions is None:
+            # Its processor failed for good before it had checked the file.
+            assert self.given_up_events
+            assert ended.status is Status.FAILED
+            assert ended.counts.total == 0
+            assert self.pipeline.contacts_of(job.project_id) == (before or {})
+            return ended
+        if self._rows_dead(job) - given_up - unsent and ended.status is Status.FAILED:
+            # Its processor and one of its batches failed for good: the partition was ended before the
+            # dead letter came, so its rows are counted as failed without being looked at.
+            return ended
+        reference = expected(content, job.options, before, leave_out=given_up | unsent)
+        counts = ended.counts
+        left_out = len(given_up | unsent)
+        assert counts.total == reference.total + left_out
+        outcomes = {outcome.value: count for outcome, count in reference.counts.items()}
+        outcomes["failed"] += left_out
+        assert {"total": counts.total, **outcomes} == counts.as_dict()
+        assert self.pipeline.contacts_of(job.project_id) == reference.contacts
+        explained = [error for error in errors if error.code != "not_processed"]
+        assert sorted(explained, key=_by_row) == sorted(reference.errors, key=_by_row)
+        assert given_up.isdisjoint(unsent)
+        assert ended.status is (Status.FAILED if unsent else Status.COMPLETED)
+        return ended
+
+    def _rows_unsent(self, job: Import, content: bytes, ended: Import) -> set[int]:
+        """Rows that no message was sent for, because the processor failed for good."""
+        sent = _rows_of(self.all_sent.values(), job)
+        if ended.partitions is None:
+            return set()
+        return set(expected(content, job.options).rows) - sent
+
+    def _rows_dead(self, job: Import) -> set[int]:
+        """Rows of batches that became dead letters before they were counted."""
+        return _rows_of((m for m in self.taken_dead if not self._counted(m)), job)
+
+    def _counted(self, message: Message) -> bool:
+        parsed = parse_message(message.body)
+        if not isinstance(parsed, RowBatch):
+            return True
+        state = self.pipeline.imports.partition(parsed.importId, parsed.partition)
+        return parsed.seq < state.next_seq
+
+
+def _rows_of(messages: Iterable[Message], job: Import) -> set[int]:
+    rows: set[int] = set()
+    for message in messages:
+        parsed = parse_message(message.body)
+        if isinstance(parsed, RowBatch) and parsed.importId == job.id:
+            rows |= {row[0] for row in parsed.rows} | {row[0] for row in parsed.rejected}
+    return rows
+
+
+def poisoned_take_message(world: World) -> Any:
+    """row_batch's `take_message`, with the world's poison in it."""
+
+    def take(message: Any, imports: ImportTable, *arguments: Any) -> Any:
+        seq = getattr(message, "seq", -1)
+        poison = world.poison.get((message.partition, seq))
+        if poison == "before it is applied":
+            raise BugOnPurposeError
+        if poison == "after it was applied":
+            imports = _FailingCommit(imports)
+        return take_message(message, imports, *arguments)
+
+    return take
+
+
+class _FailingCommit(ImportTable):
+    def __init__(self, imports: ImportTable) -> None:
+        super().__init__(imports._client, imports._table)
+
+    def commit(self, *_: Any) -> Any:
+        raise BugOnPurposeError
+
+
+def _by_row(error: RowError) -> int:
+    return error.row
+
+
+def describe(world: World) -> str:
+    """Where everything is, for a person who reads a failing schedule."""
+    return json.dumps(
+        {
+            "groups": {group: [m.deduplication for m in ms] for group, ms in world.groups.items()},
+            "dead": [message.deduplication for message in world.dead],
+            "events": len(world.events),
+            "failures": len(world.failures),
+        },
+        indent=2,
+    )
