@@ -162,7 +162,7 @@ class World:
                 answer = real(arguments)
                 body = answer["Body"].read()
                 cut = BytesIO(body[: len(body) // 2])
-                return {**answer, "Body": StreamingBody(cut, len(body))}  # type: ignore[no-untyped-call]
+                return {**answer, "Body": StreamingBody(cut, len(body))}
             case _:
                 # After botocore's own retries.
                 response = {"Error": {"Code": "SlowDown", "Message": "Reduce your request rate."}}

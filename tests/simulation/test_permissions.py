@@ -1,0 +1,138 @@
+"""Every permission that the template gives is needed, and every call has one."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from contact_imports.api_keys import ApiKeyTable, Scope
+from contact_imports.contact import OnConflict
+from contact_imports.import_job import ImportOptions
+from contact_imports.uploads import Upload, UploadGoneError
+from tests import template
+from tests.harness import Context, handler
+from tests.multipart import CONTENT_TYPE, FIELDS, body
+from tests.simulation.aws_calls import Call
+from tests.simulation.conftest import NewWorld, new_project
+from tests.simulation.test_crash_points import COLUMN_MAP, CONTENT, POISON, run
+from tests.simulation.world import World
+
+pytestmark = pytest.mark.usefixtures("small_batches")
+
+# What an operation needs: https://docs.aws.amazon.com/service-authorization/latest/reference/
+ACTIONS = {
+    ("dynamodb", "BatchExecuteStatement"): {"dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"},
+    ("dynamodb", "TransactWriteItems"): {"dynamodb:PutItem", "dynamodb:UpdateItem"},
+}
+# What Lambda itself does with a function's role: poll a queue, keep the log, hand over what failed.
+POLLING = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+LOGGING = {"logs:CreateLogStream", "logs:PutLogEvents"}
+
+Grant = tuple[str, str, str]
+"""(function, action, resource's logical id)"""
+
+
+def granted() -> Iterator[Grant]:
+    for function, properties in template.resources("AWS::Serverless::Function").items():
+        role = template.resources("AWS::IAM::Role")[properties["Role"]["Fn::GetAtt"][0]]
+        for policy in role["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                for action in _list(statement["Action"]):
+                    for resource in _list(statement["Resource"]):
+                        yield function, action, _logical_id(resource)
+
+
+def needed_by_lambda() -> Iterator[Grant]:
+    for function, properties in template.resources("AWS::Serverless::Function").items():
+        yield from (
+            (function, action, properties["LoggingConfig"]["LogGroup"]["Ref"]) for action in LOGGING
+        )
+        for event in properties["Events"].values():
+            if event["Type"] == "SQS":
+                queue = event["Properties"]["Queue"]["Fn::GetAtt"][0]
+                yield from ((function, action, queue) for action in POLLING)
+        on_failure = (
+            properties.get("EventInvokeConfig", {}).get("DestinationConfig", {}).get("OnFailure")
+        )
+        if on_failure:
+            yield function, "sqs:SendMessage", on_failure["Destination"]["Fn::GetAtt"][0]
+
+
+def needed_by(calls: list[Call]) -> Iterator[Grant]:
+    for call in calls:
+        function = "".join(part.title() for part in call.function.split("_")) + "Function"
+        default = {f"{call.service}:{call.operation}"}
+        resource = {"uploads": "UploadsBucket", "RowQueue.fifo": "RowQueue"}.get(
+            call.resource, call.resource
+        )
+        for action in ACTIONS.get((call.service, call.operation), default):
+            yield function, action, resource
+
+
+def test_permissions_are_enough_and_no_more_than_enough(new_world: NewWorld) -> None:
+    calls: list[Call] = []
+    for poison, processor_fails in ((POISON, False), ({}, True)):
+        world = run(new_world, OnConflict.UPSERT, poison, processor_fails)
+        calls += [call for invocation in world.calls.invocations for call in invocation]
+    calls += _overdue(new_world(0))
+    calls += _api(new_world(0))
+    needed = set(needed_by(calls)) | set(needed_by_lambda())
+    # GetObject of what is gone is 404 with it, else 403: see the test below.
+    needed |= {("ProcessorFunction", "s3:ListBucket", "UploadsBucket")}
+    # The index belongs to its table, whose name is the same in a call.
+    needed |= {("DeadLetterFunction", "dynamodb:Query", "ImportsTable")}
+    assert set(granted()) == needed
+
+
+def test_an_upload_that_is_gone_is_told_from_one_that_may_not_be_read(new_world: NewWorld) -> None:
+    with pytest.raises(UploadGoneError):
+        new_world(0).pipeline.uploads.head(Upload("imports/none", "etag", 1), 1)
+
+
+def _overdue(world: World) -> list[Call]:
+    long_ago = datetime.now(UTC) - timedelta(days=2)
+    world.pipeline.accept(new_project(), CONTENT, ImportOptions(COLUMN_MAP), now=long_ago)
+    world.invoke("dead_letter", {"detail-type": "Scheduled Event"})
+    return world.calls.invocations[-1]
+
+
+def _api(world: World) -> list[Call]:
+    keys = ApiKeyTable(world.pipeline.dynamodb, "ApiKeysTable")
+    key = keys.create(list(Scope), ["demo"], datetime.now(UTC))
+
+    def request(method: str, path: str, content: bytes = b"") -> Any:
+        event = {
+            "httpMethod": method,
+            "path": path,
+            "headers": {"Authorization": f"Bearer {key}", "Content-Type": CONTENT_TYPE},
+            "body": base64.b64encode(content).decode(),
+            "isBase64Encoded": True,
+            "requestContext": {},
+        }
+        with world.calls.invocation("api"):
+            return json.loads(handler("api").lambda_handler(event, Context())["body"])
+
+    created = request("POST", "/v1/contacts/imports", body(FIELDS))
+    assert request("GET", f"/v1/contacts/imports/{created['data']['id']}")["success"]
+    return [call for invocation in world.calls.invocations for call in invocation]
+
+
+def _logical_id(resource: Any) -> str:
+    match resource:
+        case {"Fn::GetAtt": [name, "Arn"]}:
+            return str(name)
+        case {"Fn::Sub": text} if "-uploads-" in text:
+            return "UploadsBucket"
+        case {"Fn::Sub": text}:
+            return str(text).removeprefix("${").split(".")[0]
+        case _:
+            raise AssertionError(resource)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
