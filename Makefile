@@ -5,12 +5,13 @@ HOST ?= 127.0.0.1
 STATE ?= .local
 ROWS ?= 10000
 SAMPLE ?= sample.csv
+SCHEDULES ?= 2000
 
 PY := .venv/bin/python
 TOOLS := .local/tools
 SETUP := .venv/.made $(TOOLS)/sam/.made $(TOOLS)/ministack/.made
 
-.PHONY: help setup demo up down test test-long lint format lock sample key revoke-key clean
+.PHONY: help setup demo up down test test-long chaos soak lint format lock sample key revoke-key clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +45,12 @@ test: $(SETUP) ## unit, integration and end-to-end tests
 
 test-long: $(SETUP) ## the tests that take minutes: 100,000 rows, a 200 MB file
 	@$(PY) -m pytest -m long -s
+
+chaos: $(SETUP) ## everything that may go wrong, with a table of what was tried; SCHEDULES random ones
+	@SCHEDULES=$(SCHEDULES) $(PY) -m pytest -q tests/simulation tests/integration/test_concurrent_imports.py tests/e2e/test_kills.py
+
+soak: $(SETUP) ## random files under random schedules until one fails or you stop it
+	@while SCHEDULES=10000 $(PY) -m pytest -q tests/simulation/test_schedules.py; do :; done
 
 lint: $(SETUP) ## ruff, mypy, sam validate
 	@.venv/bin/ruff check

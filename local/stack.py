@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +37,7 @@ REGION = "us-east-1"
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 _START_SECONDS = 60
-_STOP_SECONDS = 30
+_STOP_SECONDS = 10
 _ARTIFACTS_BUCKET = "sam-artifacts"
 
 
@@ -59,7 +60,14 @@ class LocalStack:
     def endpoint(self) -> str:
         """Where AWS is, for a client on this machine."""
         host = "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104
-        return f"http://{host}:{self.port}"
+        return f"{'https' if self.ca_file else 'http'}://{host}:{self.port}"
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The certificate to trust; None where it does not speak TLS (`settings` decides: USE_SSL)."""
+        if self.settings.get("USE_SSL") != "1":
+            return None
+        return self.state / "tmp" / "ministack-tls" / "server.crt"
 
     @property
     def api_url(self) -> str:
@@ -75,6 +83,7 @@ class LocalStack:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": REGION,
             "AWS_REGION": REGION,
+            **({"AWS_CA_BUNDLE": str(self.ca_file)} if self.ca_file else {}),
         }
 
     @property
@@ -93,12 +102,13 @@ class LocalStack:
             region_name=REGION,
             aws_access_key_id=self.aws_environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=self.aws_environment["AWS_SECRET_ACCESS_KEY"],
+            verify=str(self.ca_file) if self.ca_file else None,
             **options,
         )
 
     def start(self) -> None:
         """Starts an empty AWS and waits until it answers; raises StackError where it does not."""
-        if _answers(f"{self.endpoint}/_ministack/health"):
+        if self._answers():
             raise StackError(f"Something answers at {self.endpoint} already. Choose another PORT.")
         for folder in ("tmp", "data", "s3"):
             (self.state / folder).mkdir(parents=True, exist_ok=True)
@@ -106,7 +116,6 @@ class LocalStack:
             **_clean_environment(),
             "BIND_HOST": self.host,
             "GATEWAY_PORT": str(self.port),
-            "AWS_ENDPOINT_URL": self.endpoint,  # for the functions
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "TMPDIR": str(self.state / "tmp"),
@@ -114,6 +123,9 @@ class LocalStack:
             "S3_DATA_DIR": str(self.state / "s3"),
             **self.settings,
         }
+        if not self.ca_file:
+            # Functions use 127.0.0.1 unless told otherwise; with TLS, this would keep them from trusting it.
+            environment["AWS_ENDPOINT_URL"] = self.endpoint
         with self._log_file.open("wb") as log:
             self._process = subprocess.Popen(
                 [TOOLS / "ministack" / "bin" / "python", "-m", "ministack"],
@@ -126,7 +138,7 @@ class LocalStack:
             )
         self._pid_file.write_text(str(self._process.pid))
         deadline = time.monotonic() + _START_SECONDS
-        while not _answers(f"{self.endpoint}/_ministack/health"):
+        while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise StackError(f"The embedded AWS did not start. See {self._log_file}.")
@@ -147,7 +159,8 @@ class LocalStack:
             if self._process is not None:
                 self._process.poll()  # so that it does not stay as a zombie
             if time.monotonic() > deadline:
-                os.killpg(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
             time.sleep(0.05)
         return True
 
@@ -173,6 +186,17 @@ class LocalStack:
         """A new API key's text; with every scope where none is named."""
         keys = ApiKeyTable(self.client("dynamodb"), self.outputs["ApiKeysTableName"])
         return keys.create(scopes or tuple(Scope), projects, datetime.now(UTC))
+
+    def _answers(self) -> bool:
+        if self.ca_file and not self.ca_file.exists():
+            return False
+        try:
+            health = f"{self.endpoint}/_ministack/health"
+            return requests.get(
+                health, timeout=1, verify=str(self.ca_file) if self.ca_file else True
+            ).ok
+        except requests.RequestException:
+            return False
 
     def _sam(self, command: str, *arguments: str) -> None:
         result = subprocess.run(
@@ -240,13 +264,6 @@ def write_sam_local(stack: LocalStack, container_host: str) -> None:
             "AWS_ENDPOINT_URL": f"http://{container_host}:{stack.port}",
         }
     (stack.state / "sam-env.json").write_text(json.dumps(environment, indent=2) + "\n")
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=1).ok
-    except requests.RequestException:
-        return False
 
 
 def _is_ministack(pid: int) -> bool:

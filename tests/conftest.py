@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -47,12 +48,58 @@ def function_environment(embedded_aws: LocalStack) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """The real template, built and deployed onto an embedded AWS of its own."""
-    stack = LocalStack(free_port(), state=tmp_path_factory.mktemp("deployed"))
+    """The real template, built and deployed onto an embedded AWS that enforces its permissions.
+
+    Over TLS, since the template's bucket and queues take nothing else.
+    """
+    settings = {"AUTH": "true", "USE_SSL": "1"}
+    stack = LocalStack(free_port(), state=tmp_path_factory.mktemp("deployed"), settings=settings)
     stack.start()
     try:
         stack.build()
         stack.deploy()
+        _allow_what_the_emulator_calls_otherwise(stack)
         yield stack
     finally:
         stack.stop()
+
+
+def _allow_what_the_emulator_calls_otherwise(stack: LocalStack) -> None:
+    """AWS checks a batch of PartiQL statements as PartiQLInsert and PartiQLUpdate, the emulator as the batch."""
+    iam = stack.client("iam")
+    names = [role["RoleName"] for role in iam.list_roles()["Roles"]]
+    (row_batch_role,) = (name for name in names if "-RowBatchRole-" in name)
+    statement = {
+        "Effect": "Allow",
+        "Action": "dynamodb:BatchExecuteStatement",
+        "Resource": "*",  # what it checks a batch against
+    }
+    iam.put_role_policy(
+        RoleName=row_batch_role,
+        PolicyName="emulator",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    )
+
+
+@pytest.fixture
+def tried(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
+    """Notes how many points or schedules of a fault a test tried, for the table at the end of the run."""
+    return lambda fault, count: record_property(f"tried: {fault}", count)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints which faults were tried, how often, and how many of the tests that tried them passed."""
+    faults: dict[str, list[int]] = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, count in getattr(report, "user_properties", []):
+                if name.startswith("tried: ") and report.when == "call":
+                    row = faults.setdefault(name.removeprefix("tried: "), [0, 0])
+                    row[0] += int(count)
+                    row[1] += int(count) * (outcome == "passed")
+    if faults:
+        terminalreporter.write_sep("=", "faults")
+        width = max(map(len, faults))
+        terminalreporter.write_line(f"{'fault':{width}}  {'tried':>7}  {'survived':>8}")
+        for fault, (count, survived) in sorted(faults.items()):
+            terminalreporter.write_line(f"{fault:{width}}  {count:7,}  {survived:8,}")

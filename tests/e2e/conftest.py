@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import requests
 
 from contact_imports.contact import Contact
 from local.client import ImportsClient
@@ -25,7 +26,16 @@ class Account:
 
     @property
     def client(self) -> ImportsClient:
-        return ImportsClient(self.stack.api_url, self.key)
+        return self.client_with(self.key)
+
+    def client_with(self, key: str) -> ImportsClient:
+        """A client with another key."""
+        return ImportsClient(self.stack.api_url, key, self.stack.ca_file)
+
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Any request to the API, without a key."""
+        url = self.stack.api_url + path
+        return requests.request(method, url, timeout=30, verify=str(self.stack.ca_file), **options)
 
     def run(self, content: bytes, column_map: dict[str, Any], **fields: str) -> dict[str, Any]:
         """One import over HTTP, until it has ended."""

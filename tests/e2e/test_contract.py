@@ -6,7 +6,6 @@ import subprocess
 
 import schemathesis
 
-from local.client import ImportsClient
 from local.stack import ROOT
 from tests.e2e.conftest import END_SECONDS, Account
 
@@ -42,6 +41,7 @@ unexpected-methods = []
             "run",
             ROOT / "tests" / "contract" / "openapi.yaml",
             *("--url", account.stack.api_url),
+            *("--tls-verify", str(account.stack.ca_file)),
             *("--header", f"Authorization: Bearer {account.key}"),
             *("--checks", ",".join(CHECKS)),
             *("--phases", PHASES),
@@ -70,7 +70,7 @@ def test_the_answers_that_people_get_are_the_contracts(account: Account) -> None
     client.wait(import_id, END_SECONDS)
     failed = client.post(b'Email\n"open\n', account.project, {"email": "Email"})
     client.wait(failed.json()["data"]["id"], END_SECONDS)
-    stranger = ImportsClient(account.stack.api_url, "ci_unknown")
+    stranger = account.client_with("ci_unknown")
     answers = [
         (post, 200, created),
         (post, 400, client.post(file, account.project, {"email": "E-Mail"})),

@@ -9,11 +9,11 @@ import requests
 
 from contact_imports.api_keys import ApiKeyTable, Scope, key_id_of
 from contact_imports.limits import MAX_UPLOAD_BYTES
-from local.client import ImportsClient
 from tests.e2e.conftest import Account
 
 FILE = b"Email,Name\na@example.com,A\n"
 COLUMN_MAP = {"email": "Email"}
+PATH = "/v1/contacts/imports"
 NO_IMPORT = "0123456789abcdef01234567"
 
 
@@ -42,11 +42,10 @@ def assert_refused(response: requests.Response, status: int, code: str) -> dict[
     ],
 )
 def test_no_key_or_an_unknown_one(account: Account, header: str | None) -> None:
-    url = f"{account.stack.api_url}/v1/contacts/imports"
     headers = {} if header is None else {"Authorization": header}
     for response in (
-        requests.post(url, headers=headers, timeout=30),
-        requests.get(f"{url}/{NO_IMPORT}", headers=headers, timeout=30),
+        account.request("POST", PATH, headers=headers),
+        account.request("GET", f"{PATH}/{NO_IMPORT}", headers=headers),
     ):
         assert_refused(response, 401, "UNAUTHENTICATED")
         assert response.headers["WWW-Authenticate"].startswith("Bearer ")
@@ -61,14 +60,13 @@ def test_a_revoked_key(account: Account) -> None:
 
 
 def test_a_key_without_the_scope(account: Account) -> None:
-    url = account.stack.api_url
     reader = account.stack.make_key(Scope.READ, projects=(account.project,))
-    response = ImportsClient(url, reader).post(FILE, account.project, COLUMN_MAP)
+    response = account.client_with(reader).post(FILE, account.project, COLUMN_MAP)
     assert_refused(response, 403, "MISSING_SCOPE")
     writer = account.stack.make_key(Scope.WRITE, projects=(account.project,))
-    created = ImportsClient(url, writer).post(FILE, account.project, COLUMN_MAP).json()["data"]
-    assert_refused(ImportsClient(url, writer).get(created["id"]), 403, "MISSING_SCOPE")
-    assert ImportsClient(url, reader).get(created["id"]).status_code == 200
+    created = account.client_with(writer).post(FILE, account.project, COLUMN_MAP).json()["data"]
+    assert_refused(account.client_with(writer).get(created["id"]), 403, "MISSING_SCOPE")
+    assert account.client_with(reader).get(created["id"]).status_code == 200
 
 
 def test_another_project(account: Account) -> None:
@@ -76,7 +74,7 @@ def test_another_project(account: Account) -> None:
     assert_refused(response, 403, "PROJECT_FORBIDDEN")
     created = account.client.post(FILE, account.project, COLUMN_MAP).json()["data"]
     stranger = account.stack.make_key(projects=("another",))
-    response = ImportsClient(account.stack.api_url, stranger).get(created["id"])
+    response = account.client_with(stranger).get(created["id"])
     assert_refused(response, 404, "IMPORT_NOT_FOUND")
 
 
@@ -158,16 +156,15 @@ def test_a_body_that_is_too_large(account: Account) -> None:
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 def test_an_unknown_path(account: Account, path: str, method: str) -> None:
-    response = requests.request(method, account.stack.api_url + path, timeout=30)
+    response = account.request(method, path)
     assert_refused(response, 404, "NOT_FOUND")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_a_wrong_method(account: Account, method: str) -> None:
-    url = f"{account.stack.api_url}/v1/contacts/imports"
-    for path, allowed in ((url, "POST"), (f"{url}/{NO_IMPORT}", "GET")):
+    for path, allowed in ((PATH, "POST"), (f"{PATH}/{NO_IMPORT}", "GET")):
         if method != allowed:
-            response = requests.request(method, path, timeout=30)
+            response = account.request(method, path)
             assert_refused(response, 405, "METHOD_NOT_ALLOWED")
             assert response.headers["Allow"] == allowed
 
@@ -183,8 +180,7 @@ def post(
     account: Account, headers: dict[str, str] | None = None, **request: Any
 ) -> requests.Response:
     headers = {"Authorization": f"Bearer {account.key}", **(headers or {})}
-    url = f"{account.stack.api_url}/v1/contacts/imports"
-    return requests.post(url, headers=headers, timeout=30, **request)
+    return account.request("POST", PATH, headers=headers, **request)
 
 
 def _count_imports(account: Account) -> int:

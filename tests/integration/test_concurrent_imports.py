@@ -7,7 +7,7 @@ import os
 import random
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -71,6 +71,7 @@ def test_the_result_is_that_of_some_order(
     monkeypatch: pytest.MonkeyPatch,
     conflicts: list[OnConflict],
     seed: int,
+    tried: Callable[[str, int], None],
 ) -> None:
     monkeypatch.setattr("contact_imports.partition.MAX_BATCH_ROWS", 20)
     chance = random.Random(seed)
@@ -108,17 +109,24 @@ def test_the_result_is_that_of_some_order(
     for email in used:
         orders = [_rows_of_email(rows, email) for rows in files]
         assert contacts[email] in _possible(orders, conflicts)
+    tried("two or four imports of the same contacts at once, in processes", 1)
 
 
 def test_everything_twice_in_two_processes(
-    pipeline: Pipeline, project: str, processes: ProcessPoolExecutor, many_batches: None
+    pipeline: Pipeline,
+    project: str,
+    processes: ProcessPoolExecutor,
+    many_batches: None,
+    tried: Callable[[str, int], None],
 ) -> None:
     rows = rows_of(0, random.Random(0))
     content = "\n".join(("Email,First,Plan", *map(",".join, rows), "")).encode()
     options = ImportOptions(COLUMN_MAP)
     job, event = pipeline.accept(project, content, options)
     _twice(processes, "processor", event)
+    deliveries = 1
     while messages := pipeline.messages():
+        deliveries += 1
         answers = _twice(processes, "row_batch", sqs_event(messages, "RowQueue.fifo"))
         assert answers == [{"batchItemFailures": []}] * 2
         pipeline.delete(messages)
@@ -127,6 +135,7 @@ def test_everything_twice_in_two_processes(
     assert ended.counts.total == ended.counts.settled == ROWS
     assert ended.counts.created == reference.counts[Outcome.CREATED]
     assert pipeline.contacts_of(project) == reference.contacts
+    tried("every delivery twice, in two processes at once", deliveries)
 
 
 def _twice(processes: ProcessPoolExecutor, function: str, event: dict[str, Any]) -> list[Any]:

@@ -55,12 +55,6 @@ def new_project() -> str:
 
 
 @pytest.fixture
-def tried(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
-    """Tells the table of `make chaos` how many points or schedules of a fault were tried."""
-    return lambda fault, count: record_property(fault, count)
-
-
-@pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Splits any file into three partitions of batches of two rows."""
     monkeypatch.setattr("contact_imports.partition.MAX_BATCH_ROWS", 2)

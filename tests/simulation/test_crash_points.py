@@ -109,4 +109,4 @@ def test_every_crash_point(
                 except AssertionError as error:
                     error.add_note(f"died {when} call {call}, {made}, of invocation {invocation}")
                     raise
-    tried("crash before and after every AWS call", points)
+    tried("crash before and after every AWS call of every function", points)

@@ -88,7 +88,7 @@ def test_everything_twice_at_the_same_time(
                         f"twice at {calls[call]}, call {call} of invocation {invocation}"
                     )
                     raise
-    tried("every delivery twice: at once, and after the end", points)
+    tried("every delivery twice, the first waiting at an AWS call; again after the end", points)
 
 
 def _until_the_end(world: World) -> list[list[Any]]:

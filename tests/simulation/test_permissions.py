@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -74,7 +74,9 @@ def needed_by(calls: list[Call]) -> Iterator[Grant]:
             yield function, action, resource
 
 
-def test_permissions_are_enough_and_no_more_than_enough(new_world: NewWorld) -> None:
+def test_permissions_are_enough_and_no_more_than_enough(
+    new_world: NewWorld, tried: Callable[[str, int], None]
+) -> None:
     calls: list[Call] = []
     for poison, processor_fails in ((POISON, False), ({}, True)):
         world = run(new_world, OnConflict.UPSERT, poison, processor_fails)
@@ -87,6 +89,7 @@ def test_permissions_are_enough_and_no_more_than_enough(new_world: NewWorld) -> 
     # The index belongs to its table, whose name is the same in a call.
     needed |= {("DeadLetterFunction", "dynamodb:Query", "ImportsTable")}
     assert set(granted()) == needed
+    tried("permission of the template that a call needs", len(needed))
 
 
 def test_an_upload_that_is_gone_is_told_from_one_that_may_not_be_read(new_world: NewWorld) -> None:

@@ -19,7 +19,7 @@ from tests.harness import Pipeline
 from tests.simulation.conftest import NewWorld, new_project
 from tests.simulation.world import Poison, World, describe
 
-SCHEDULES = int(os.environ.get("SCHEDULES", "2000"))
+SCHEDULES = int(os.environ.get("SCHEDULES", "200"))
 
 COLUMN_MAP = ColumnMap(email="Email", firstName="First", customFields={"plan": "Plan"})
 EMAILS = [f"{letter}@example.com" for letter in "abcde"]
@@ -126,4 +126,4 @@ def test_any_file_under_any_schedule(
     new_world: NewWorld, tried: Callable[[str, int], None], scenario: Scenario
 ) -> None:
     run(scenario, new_world)
-    tried("random file, random schedule", 1)
+    tried("random file, random crashes, repeats, partial answers, poison", 1)
