@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import quote_plus
 
-from contact_imports.contact import Contact, OnConflict
+from contact_imports.contact import Contact, OnConflict, Row, apply_row
 from contact_imports.contact_table import ContactTable
 from contact_imports.csv_rows import possible_encodings, read_records
 from contact_imports.import_job import Import, ImportOptions, Status, new_import_id
@@ -189,6 +190,11 @@ class Pipeline:
             key = {name: item[name] for name in ("pk", "email")}
             self.dynamodb.delete_item(TableName=self.contacts_table, Key=key)
 
+    def creator(self, project: str, email: str, jobs: list[Import]) -> int:
+        """Which of the imports created a contact."""
+        created_by = self.contacts.read(project, [email])[email].created_by[0]
+        return [job.id for job in jobs].index(created_by)
+
     def contacts_of(self, project: str) -> dict[str, Contact]:
         """All contacts of a project."""
         return contacts_of(self.dynamodb, self.contacts_table, project)
@@ -233,6 +239,31 @@ def expected(
 def counts_of(result: ReferenceImport) -> dict[str, int]:
     """The reference's counts as the API gives them."""
     return {"total": result.total} | {k.value: count for k, count in result.counts.items()}
+
+
+def possible_contacts(
+    orders: list[list[Row]], conflicts: list[OnConflict], creator: int
+) -> list[Contact | None]:
+    """What a contact can be after its rows in any order that keeps each import's own.
+
+    `orders` has each import's rows of the email; the first row of all is one of the `creator`-th import.
+    """
+    start = (0,) * len(orders)
+    states: dict[tuple[int, ...], list[Contact | None]] = {start: [None]}
+    last = tuple(len(order) for order in orders)
+    for _ in range(sum(last)):
+        after: dict[tuple[int, ...], list[Contact | None]] = defaultdict(list)
+        for at, contacts in states.items():
+            for index, order in enumerate(orders):
+                if at[index] == len(order) or (at == start and index != creator):
+                    continue
+                following = (*at[:index], at[index] + 1, *at[index + 1 :])
+                for contact in contacts:
+                    applied = apply_row(contact, order[at[index]], conflicts[index]).contact
+                    if applied not in after[following]:
+                        after[following].append(applied)
+        states = after
+    return states[last]
 
 
 UPSERT, SKIP = OnConflict.UPSERT, OnConflict.SKIP

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from contact_imports.column_map import ColumnMap
-from contact_imports.contact import Contact, OnConflict, Outcome, Row, apply_row, read_row
+from contact_imports.contact import OnConflict, Outcome, Row, read_row
 from contact_imports.import_job import Import, ImportOptions, Status
-from tests.harness import Context, Pipeline, expected, handler, sqs_event
+from tests.harness import Context, Pipeline, expected, handler, possible_contacts, sqs_event
 
 COLUMN_MAP = ColumnMap(email="Email", firstName="First", customFields={"plan": "Plan"})
 FIELDS = ("email", "firstName", "customFields.plan")
@@ -108,7 +108,8 @@ def test_the_result_is_that_of_some_order(
     assert sum(one.counts.created for one in ended) == len(used)
     for email in used:
         orders = [_rows_of_email(rows, email) for rows in files]
-        assert contacts[email] in _possible(orders, conflicts)
+        creator = pipeline.creator(project, email, jobs)
+        assert contacts[email] in possible_contacts(orders, conflicts, creator)
     tried("two or four imports of the same contacts at once, in processes", 1)
 
 
@@ -146,22 +147,3 @@ def _twice(processes: ProcessPoolExecutor, function: str, event: dict[str, Any])
 def _rows_of_email(rows: list[list[str]], email: str) -> list[Row]:
     read = [read_row(number, FIELDS, row, ()) for number, row in enumerate(rows, 2)]
     return [row for row in read if isinstance(row, Row) and row.contact.email == email]
-
-
-def _possible(orders: list[list[Row]], conflicts: list[OnConflict]) -> list[Contact | None]:
-    """What a contact can be after its rows in any order that keeps each import's own."""
-    states: dict[tuple[int, ...], list[Contact | None]] = {(0,) * len(orders): [None]}
-    last = tuple(len(order) for order in orders)
-    for _ in range(sum(last)):
-        after: dict[tuple[int, ...], list[Contact | None]] = defaultdict(list)
-        for at, contacts in states.items():
-            for index, order in enumerate(orders):
-                if at[index] == len(order):
-                    continue
-                following = (*at[:index], at[index] + 1, *at[index + 1 :])
-                for contact in contacts:
-                    applied = apply_row(contact, order[at[index]], conflicts[index]).contact
-                    if applied not in after[following]:
-                        after[following].append(applied)
-        states = after
-    return states[last]
