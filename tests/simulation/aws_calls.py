@@ -13,7 +13,6 @@ from botocore.client import BaseClient
 
 When = Literal["before", "after"]
 Real = Callable[[dict[str, Any]], Any]
-Answer = Callable[[str, dict[str, Any]], Any]
 
 
 class Crash(BaseException):
@@ -44,7 +43,7 @@ class AwsCalls:
 
     invocations: list[list[Call]] = field(default_factory=list)
     """The calls of each invocation."""
-    answers: dict[str, Answer] = field(default_factory=dict)
+    answers: dict[str, Real] = field(default_factory=dict)
     """Operation to who answers it instead of AWS."""
     trouble: Callable[[Real, str, dict[str, Any]], Any] | None = None
     """Makes a call in AWS's stead: as it is, in part, or not at all."""
@@ -83,13 +82,11 @@ class AwsCalls:
         running.dead = dies
         if dies and running.crash is not None and running.crash.when == "before":
             raise Crash
-        answer = self.answers.get(operation)
-        if answer is not None:
-            result = answer(operation, arguments)
-        elif self.trouble is not None:
-            result = self.trouble(real, operation, arguments)
+        answer = self.answers.get(operation, real)
+        if self.trouble is not None:
+            result = self.trouble(answer, operation, arguments)
         else:
-            result = real(arguments)
+            result = answer(arguments)
         if dies:
             raise Crash
         return result

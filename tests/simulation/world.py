@@ -102,7 +102,7 @@ class World:
 
     # ------------------------------------------------------------ what AWS does
 
-    def send_message(self, _: str, arguments: dict[str, Any]) -> Any:
+    def send_message(self, arguments: dict[str, Any]) -> Any:
         """SQS SendMessage."""
         deduplication = arguments["MessageDeduplicationId"]
         if deduplication not in self.recent:

@@ -53,3 +53,11 @@ def test_every_event_of_the_readme_is_there() -> None:
 def test_the_deadlines_are_the_ones_that_hold() -> None:
     assert f"after {UPLOAD_DEADLINE_SECONDS // 3600} hours" in README
     assert f"an import after {IMPORT_DEADLINE_SECONDS // 3600}" in README
+
+
+def test_a_row_batch_is_given_up_when_the_readme_says() -> None:
+    queue = resources("AWS::SQS::Queue")["RowQueue"]
+    tries = queue["RedrivePolicy"]["maxReceiveCount"]
+    assert tries == 5
+    assert "given up after five tries, about 15 minutes" in " ".join(README.split())
+    assert tries * queue["VisibilityTimeout"] == 15 * 60
