@@ -236,9 +236,11 @@ def expected(
     )
 
 
-def counts_of(result: ReferenceImport) -> dict[str, int]:
-    """The reference's counts as the API gives them."""
-    return {"total": result.total} | {k.value: count for k, count in result.counts.items()}
+def counts_of(result: ReferenceImport, left_out: int = 0) -> dict[str, int]:
+    """The reference's counts as the API gives them, with the rows left out as failed."""
+    outcomes = {outcome.value: count for outcome, count in result.counts.items()}
+    outcomes["failed"] += left_out
+    return {"total": result.total + left_out, **outcomes}
 
 
 def possible_contacts(

@@ -78,16 +78,16 @@ class AwsCalls:
             self._running = None
             running.meanwhile[1]()
             self._running = running
-        dies = running.crash is not None and running.crash.call == number
-        running.dead = dies
-        if dies and running.crash is not None and running.crash.when == "before":
+        if running.crash == CrashPoint(number, "before"):
+            running.dead = True
             raise Crash
+        running.dead = running.crash == CrashPoint(number, "after")
         answer = self.answers.get(operation, real)
         if self.trouble is not None:
             result = self.trouble(answer, operation, arguments)
         else:
             result = answer(arguments)
-        if dies:
+        if running.dead:
             raise Crash
         return result
 
@@ -120,6 +120,8 @@ class _Invocation:
 
 def _resource(arguments: dict[str, Any]) -> str:
     match arguments:
+        case {"TableName": name, "IndexName": index}:
+            return f"{name}/index/{index}"
         case {"TableName": name} | {"Bucket": name} | {"QueueUrl": name}:
             return str(name).rsplit("/", 1)[-1]
         case {"RequestItems": requests}:

@@ -34,9 +34,7 @@ def simulated(
 
 
 @pytest.fixture
-def new_world(
-    simulated: tuple[Pipeline, AwsCalls], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[NewWorld]:
+def new_world(simulated: tuple[Pipeline, AwsCalls]) -> Iterator[NewWorld]:
     """Makes a world whose chance comes from a seed."""
 
     def make(seed: int) -> World:

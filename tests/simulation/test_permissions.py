@@ -86,8 +86,6 @@ def test_permissions_are_enough_and_no_more_than_enough(
     needed = set(needed_by(calls)) | set(needed_by_lambda())
     # GetObject of what is gone is 404 with it, else 403: see the test below.
     needed |= {("ProcessorFunction", "s3:ListBucket", "UploadsBucket")}
-    # The index belongs to its table, whose name is the same in a call.
-    needed |= {("DeadLetterFunction", "dynamodb:Query", "ImportsTable")}
     assert set(granted()) == needed
     tried("permission of the template that a call needs", len(needed))
 
@@ -132,7 +130,7 @@ def _logical_id(resource: Any) -> str:
         case {"Fn::Sub": text} if "-uploads-" in text:
             return "UploadsBucket"
         case {"Fn::Sub": text}:
-            return str(text).removeprefix("${").split(".")[0]
+            return str(text).removeprefix("${").replace(".Arn}", "")
         case _:
             raise AssertionError(resource)
 

@@ -24,13 +24,13 @@ from botocore.response import StreamingBody
 
 from contact_imports.apply_row_batch import parse_message, take_message
 from contact_imports.contact import Contact
-from contact_imports.errors import RowError
 from contact_imports.import_job import Import, ImportOptions, Status
 from contact_imports.import_table import ImportTable
 from contact_imports.row_batch import RowBatch
 from tests.harness import (
     Context,
     Pipeline,
+    counts_of,
     expected,
     failure_event,
     handler,
@@ -230,10 +230,10 @@ class World:
 
     # ------------------------------------------------------------ schedules
 
-    def run_schedule(self, crash_share: float, steps: int = MOST_STEPS) -> None:
+    def run_schedule(self, crash_share: float) -> None:
         """Some steps of whatever may happen, drawn from `chance`; then the rest without faults."""
         chance = self.chance
-        for _ in range(steps):
+        for _ in range(MOST_STEPS):
             if not self._deliver_one(crash_share):
                 break
             if chance.random() < 0.1:
@@ -306,7 +306,6 @@ class World:
         assert ended.ended, "the import is stuck"
         errors = self.pipeline.imports.errors(job.id)
         given_up = {error.row for error in errors if error.code == "not_processed"}
-        unsent = self._rows_unsent(job, content, ended)
         assert ended.counts.settled == ended.counts.total
         if ended.partitions is None:
             # Its processor failed for good before it had checked the file.
@@ -315,30 +314,20 @@ class World:
             assert ended.counts.total == 0
             assert self.pipeline.contacts_of(job.project_id) == (before or {})
             return ended
+        # Rows that no message was sent for, because the processor failed for good.
+        unsent = set(expected(content, job.options).rows) - _rows_of(self.all_sent.values(), job)
         if self._rows_dead(job) - given_up - unsent and ended.status is Status.FAILED:
             # Its processor and one of its batches failed for good: the partition was ended before the
             # dead letter came, so its rows are counted as failed without being looked at.
             return ended
         reference = expected(content, job.options, before, leave_out=given_up | unsent)
-        counts = ended.counts
-        left_out = len(given_up | unsent)
-        assert counts.total == reference.total + left_out
-        outcomes = {outcome.value: count for outcome, count in reference.counts.items()}
-        outcomes["failed"] += left_out
-        assert {"total": counts.total, **outcomes} == counts.as_dict()
+        assert ended.counts.as_dict() == counts_of(reference, len(given_up | unsent))
         assert self.pipeline.contacts_of(job.project_id) == reference.contacts
         explained = [error for error in errors if error.code != "not_processed"]
-        assert sorted(explained, key=_by_row) == sorted(reference.errors, key=_by_row)
+        assert explained == reference.errors
         assert given_up.isdisjoint(unsent)
         assert ended.status is (Status.FAILED if unsent else Status.COMPLETED)
         return ended
-
-    def _rows_unsent(self, job: Import, content: bytes, ended: Import) -> set[int]:
-        """Rows that no message was sent for, because the processor failed for good."""
-        sent = _rows_of(self.all_sent.values(), job)
-        if ended.partitions is None:
-            return set()
-        return set(expected(content, job.options).rows) - sent
 
     def _rows_dead(self, job: Import) -> set[int]:
         """Rows of batches that became dead letters before they were counted."""
@@ -382,10 +371,6 @@ class _FailingCommit(ImportTable):
 
     def commit(self, *_: Any) -> Any:
         raise BugOnPurposeError
-
-
-def _by_row(error: RowError) -> int:
-    return error.row
 
 
 def describe(world: World) -> str:

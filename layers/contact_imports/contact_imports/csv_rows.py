@@ -19,7 +19,9 @@ csv.field_size_limit(MAX_CELL_CHARS)
 
 Record = tuple[int, list[str]]
 
-_HEAD_BYTES = 4096
+HEAD_BYTES = 4096
+"""What `possible_encodings` looks at."""
+
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _NOT_CSV = {
     b"PK\x03\x04": "an Excel workbook or a zip archive",
@@ -30,7 +32,7 @@ _NOT_CSV = {
 
 
 def possible_encodings(head: bytes) -> tuple[str, ...]:
-    """The encodings to try on a file, in this order, from its first bytes (some thousands are enough).
+    """The encodings to try on a file, in this order, from its first HEAD_BYTES.
 
     A byte order mark decides; otherwise UTF-8, and where a byte of the file is not UTF-8 the whole file
     is Windows-1252, which Excel writes. Raises FileError for what is no text.
@@ -42,7 +44,7 @@ def possible_encodings(head: bytes) -> tuple[str, ...]:
             )
     if head.startswith(_UTF16_BOMS):
         return ("utf-16",)
-    if b"\0" in head[:_HEAD_BYTES]:
+    if b"\0" in head[:HEAD_BYTES]:
         raise FileError(
             "UNREADABLE_FILE", "The file is binary, not text. Save it as CSV and send that."
         )

@@ -24,17 +24,16 @@ def stop_import(
     job = imports.get(import_id)
     if job is None or job.ended:
         return False
-    if job.partitions is None and imports.fail(import_id, f"{reason} Import the file again.", now):
-        return True
-    job = imports.get(import_id)
-    if job is None or job.ended or job.partitions is None:
-        return False
+    if job.partitions is None:
+        if imports.fail(import_id, f"{reason} Import the file again.", now):
+            return True
+        # It was started, or it ended, since it was read.
+        job = imports.get(import_id)
+        if job is None or job.ended or job.partitions is None:
+            return False
     imports.set_failure(import_id, reason)
     for partition in range(job.partitions):
         queue.send_partition_end(import_id, job.project_id, partition)
-    if not job.partitions:
-        # A file without rows has no partition whose end could be the import's.
-        imports.end_if_done(import_id, now)
     return True
 
 

@@ -7,7 +7,7 @@ died is simply run again: it sends the same row batches.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import orjson
@@ -38,13 +38,13 @@ def partition_of(email: str, partitions: int) -> int:
     return zlib.crc32(email.encode()) % partitions
 
 
-def mapped_cells(number: int, record: Sequence[str], columns: Columns) -> list[str] | RowError:
+def mapped_cells(number: int, record: list[str], columns: Columns) -> list[str] | RowError:
     """The cells of a record that are mapped, in the order of `columns.fields`; missing cells are blank.
 
     A record with values beyond the header is an error, since its other values may have shifted; so is one
     whose mapped cells are over MAX_ROW_BYTES.
     """
-    if len(record) > columns.width and not is_blank(list(record[columns.width :])):
+    if len(record) > columns.width and not is_blank(record[columns.width :]):
         message = (
             f"The row has {len(record)} cells, but the header has {columns.width}: "
             "a value with the delimiter in it may stand without quotes."

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from contact_imports.column_map import Columns, find_columns
-from contact_imports.csv_rows import is_blank, possible_encodings, read_header, read_records
+from contact_imports.column_map import find_columns
+from contact_imports.csv_rows import (
+    HEAD_BYTES,
+    is_blank,
+    possible_encodings,
+    read_header,
+    read_records,
+)
 from contact_imports.end_import import GONE, stop_import
 from contact_imports.errors import FileError
 from contact_imports.import_job import Import
@@ -17,8 +23,6 @@ from contact_imports.row_batch import encode_row_batch
 from contact_imports.row_queue import OrderedSender, RowQueue
 from contact_imports.tag_table import TagTable
 from contact_imports.uploads import Upload, UploadGoneError, Uploads, import_of_key
-
-_HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,11 @@ def process_upload(
     try:
         if job.partitions is None:
             checked = check_file(upload, uploads, job)
-            partitions = partition_count(upload.size) if checked.rows else 0
             tags.create_missing(project_id, job.options.tags, now)
             imports.start(
                 import_id,
                 total=checked.rows,
-                partitions=partitions,
+                partitions=partition_count(upload.size),
                 encoding=checked.encoding,
                 now=now,
             )
@@ -74,21 +77,19 @@ def process_upload(
             job = imports.get(import_id)
             if job is None or job.ended or job.partitions is None:
                 return Processed("nothing to do", import_id)
-        sent = _send_rows(upload, uploads, job, queue)
+        sent = _send_rows(upload, uploads, job, job.partitions, queue)
     except FileError as error:
         imports.fail(import_id, error.message, now)
         return Processed("failed", import_id)
     except UploadGoneError:
         stop_import(import_id, GONE, imports, queue, now)
         return Processed("failed", import_id)
-    if not job.partitions:
-        imports.end_if_done(import_id, now)
     return Processed("sent", import_id, job.counts.total, sent)
 
 
 def check_file(upload: Upload, uploads: Uploads, job: Import) -> CheckedFile:
     """Reads a file to its end; raises FileError where it cannot be imported."""
-    encodings = possible_encodings(uploads.head(upload, _HEAD_BYTES))
+    encodings = possible_encodings(uploads.head(upload, HEAD_BYTES))
     for encoding in encodings:
         try:
             records = read_records(uploads.open(upload), encoding, job.options.delimiter)
@@ -102,15 +103,15 @@ def check_file(upload: Upload, uploads: Uploads, job: Import) -> CheckedFile:
     )
 
 
-def _send_rows(upload: Upload, uploads: Uploads, job: Import, queue: RowQueue) -> int:
+def _send_rows(
+    upload: Upload, uploads: Uploads, job: Import, partitions: int, queue: RowQueue
+) -> int:
     """Sends the rows of a file that was checked; returns the number of row batches."""
-    if not job.partitions:
-        return 0
     records = read_records(uploads.open(upload), job.encoding or "utf-8-sig", job.options.delimiter)
-    columns: Columns = find_columns(job.options.column_map, read_header(records))
+    columns = find_columns(job.options.column_map, read_header(records))
     sent = 0
     with OrderedSender(queue, job.id) as sender:
-        for batch in row_batches(records, columns, job.partitions):
+        for batch in row_batches(records, columns, partitions):
             sender.send(batch.partition, batch.seq, encode_row_batch(job, columns.fields, batch))
             sent += 1
     return sent
