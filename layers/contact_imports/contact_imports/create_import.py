@@ -7,7 +7,7 @@ from datetime import datetime
 
 from contact_imports.api_keys import ApiKey, ApiKeyTable, Scope
 from contact_imports.column_map import find_columns
-from contact_imports.csv_rows import possible_encodings, read_header, read_records
+from contact_imports.csv_rows import read_header, read_in_encoding, read_records
 from contact_imports.errors import FileError, RequestError
 from contact_imports.import_form import ImportForm, parse_form
 from contact_imports.import_job import Import, Status, new_import_id
@@ -91,12 +91,8 @@ def import_not_found() -> RequestError:
 
 
 def _check_header(form: ImportForm) -> None:
-    for encoding in possible_encodings(form.file):
-        try:
-            records = read_records(io.BytesIO(form.file), encoding, form.options.delimiter)
-            find_columns(form.options.column_map, read_header(records))
-            return
-        except UnicodeError:
-            continue
-    message = "The file is not text. Save it as UTF-8 and send that."
-    raise FileError("UNREADABLE_FILE", message)
+    def check(encoding: str) -> None:
+        records = read_records(io.BytesIO(form.file), encoding, form.options.delimiter)
+        find_columns(form.options.column_map, read_header(records))
+
+    read_in_encoding(form.file, check)

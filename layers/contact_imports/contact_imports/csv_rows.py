@@ -9,8 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, TypeVar
 
 from contact_imports.errors import FileError
 from contact_imports.limits import MAX_CELL_CHARS
@@ -18,6 +18,7 @@ from contact_imports.limits import MAX_CELL_CHARS
 csv.field_size_limit(MAX_CELL_CHARS)
 
 Record = tuple[int, list[str]]
+T = TypeVar("T")
 
 HEAD_BYTES = 4096
 """What `possible_encodings` looks at."""
@@ -49,6 +50,24 @@ def possible_encodings(head: bytes) -> tuple[str, ...]:
             "UNREADABLE_FILE", "The file is binary, not text. Save it as CSV and send that."
         )
     return ("utf-8-sig", "cp1252")
+
+
+def read_in_encoding(head: bytes, read: Callable[[str], T]) -> T:
+    """What `read` makes of a file, given the first possible encoding that everything it reads is in.
+
+    `head` is the file's beginning, at least HEAD_BYTES of it if it has so many. Raises FileError where the
+    file is in none, and what `read` raises.
+    """
+    encodings = possible_encodings(head)
+    for encoding in encodings:
+        try:
+            return read(encoding)
+        except UnicodeError:
+            continue
+    raise FileError(
+        "UNREADABLE_FILE",
+        f"The file is not text in any of these encodings: {', '.join(encodings)}. Save it as UTF-8.",
+    )
 
 
 def read_records(file: BinaryIO, encoding: str, delimiter: str) -> Iterator[Record]:

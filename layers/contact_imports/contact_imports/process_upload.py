@@ -10,8 +10,8 @@ from contact_imports.column_map import find_columns
 from contact_imports.csv_rows import (
     HEAD_BYTES,
     is_blank,
-    possible_encodings,
     read_header,
+    read_in_encoding,
     read_records,
 )
 from contact_imports.end_import import GONE, stop_import
@@ -89,18 +89,13 @@ def process_upload(
 
 def check_file(upload: Upload, uploads: Uploads, job: Import) -> CheckedFile:
     """Reads a file to its end; raises FileError where it cannot be imported."""
-    encodings = possible_encodings(uploads.head(upload, HEAD_BYTES))
-    for encoding in encodings:
-        try:
-            records = read_records(uploads.open(upload), encoding, job.options.delimiter)
-            find_columns(job.options.column_map, read_header(records))
-            return CheckedFile(sum(not is_blank(record) for _, record in records), encoding)
-        except UnicodeError:
-            continue
-    raise FileError(
-        "UNREADABLE_FILE",
-        f"The file is not text in any of these encodings: {', '.join(encodings)}. Save it as UTF-8.",
-    )
+
+    def check(encoding: str) -> CheckedFile:
+        records = read_records(uploads.open(upload), encoding, job.options.delimiter)
+        find_columns(job.options.column_map, read_header(records))
+        return CheckedFile(sum(not is_blank(record) for _, record in records), encoding)
+
+    return read_in_encoding(uploads.head(upload, HEAD_BYTES), check)
 
 
 def _send_rows(
