@@ -6,12 +6,13 @@ STATE ?= .local
 ROWS ?= 10000
 SAMPLE ?= sample.csv
 SCHEDULES ?= 2000
+FUZZ_MINUTES ?= 10
 
 PY := .venv/bin/python
 TOOLS := .local/tools
 SETUP := .venv/.made $(TOOLS)/sam/.made $(TOOLS)/ministack/.made
 
-.PHONY: help setup demo up down test test-long chaos soak lint format lock sample key revoke-key clean
+.PHONY: help setup demo up down test test-long chaos soak fuzz lint format lock sample key revoke-key clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,7 +44,7 @@ down: $(SETUP) ## stop what `make up` started
 test: $(SETUP) ## unit, integration and end-to-end tests
 	@$(PY) -m pytest -m "not long"
 
-test-long: $(SETUP) ## the tests that take minutes: 100,000 rows, a 200 MB file
+test-long: $(SETUP) ## the tests that take minutes: 1,000,000 rows, a 1 GB file
 	@$(PY) -m pytest -m long -s
 
 chaos: $(SETUP) ## everything that may go wrong, with a table of what was tried; SCHEDULES random ones
@@ -51,6 +52,10 @@ chaos: $(SETUP) ## everything that may go wrong, with a table of what was tried;
 
 soak: $(SETUP) ## random files under random schedules until one fails or you stop it
 	@while SCHEDULES=10000 $(PY) -m pytest -q tests/simulation/test_schedules.py; do :; done
+
+fuzz: $(SETUP) ## forms, column maps and files of all sorts, for FUZZ_MINUTES
+	@end=$$(($$(date +%s) + 60 * $(FUZZ_MINUTES))); while [ $$(date +%s) -lt $$end ]; do \
+	  FUZZ_EXAMPLES=5000 $(PY) -m pytest -q -p no:cacheprovider tests/unit/test_fuzz.py || exit 1; done
 
 lint: $(SETUP) ## ruff, mypy, sam validate
 	@.venv/bin/ruff check

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import httpx
 import requests
 
+MOST_IN_ONE_REQUEST = 4_000_000
+"""Bytes of a file that the API takes with the request; a larger one goes through an upload form."""
+
+_UPLOAD_TIMEOUT_SECONDS = 600
 _POLL_SECONDS = 0.2
 _TIMEOUT_SECONDS = 60
 
@@ -22,10 +28,16 @@ class ImportsClient:
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {api_key}"
         # Given with every request: requests prefers REQUESTS_CA_BUNDLE to a session's own setting.
+        self._ca_file = str(ca_file) if ca_file else None
         self._verify = str(ca_file) if ca_file else True
 
     def post(
-        self, file: Path | bytes, project_id: str, column_map: dict[str, Any], **fields: str
+        self,
+        file: Path | bytes,
+        project_id: str,
+        column_map: dict[str, Any],
+        headers: dict[str, str] | None = None,
+        **fields: str,
     ) -> requests.Response:
         """Creates an import; the answer as it came."""
         content = file if isinstance(file, bytes) else file.read_bytes()
@@ -33,8 +45,55 @@ class ImportsClient:
             self._url,
             files={"file": ("contacts.csv", content, "text/csv")},
             data={"projectId": project_id, "columnMap": json.dumps(column_map), **fields},
+            headers=headers,
             timeout=_TIMEOUT_SECONDS,
             verify=self._verify,
+        )
+
+    def send(
+        self, file: Path, project_id: str, column_map: dict[str, Any], **fields: Any
+    ) -> requests.Response:
+        """Creates an import of a file of any size, with an upload form where it is too large to post."""
+        if file.stat().st_size <= MOST_IN_ONE_REQUEST:
+            return self.post(file, project_id, column_map, **fields)
+        response = self.post_json(project_id, column_map, **fields)
+        if response.ok:
+            with file.open("rb") as content:
+                self.upload(response.json()["data"]["upload"], content)
+        return response
+
+    def post_json(
+        self, project_id: str, column_map: dict[str, Any], **fields: Any
+    ) -> requests.Response:
+        """Creates an import that waits for its file; the answer, with an upload form, as it came."""
+        return self._session.post(
+            self._url,
+            json={"projectId": project_id, "columnMap": column_map, **fields},
+            timeout=_TIMEOUT_SECONDS,
+            verify=self._verify,
+        )
+
+    def upload(self, form: dict[str, Any], content: BinaryIO) -> None:
+        """Sends a file with an upload form, a piece at a time; raises httpx.HTTPStatusError."""
+        verify = ssl.create_default_context(cafile=self._ca_file)
+        with httpx.Client(verify=verify, timeout=_UPLOAD_TIMEOUT_SECONDS) as http:
+            answer = http.post(form["url"], data=form["fields"], files={"file": content})
+        answer.raise_for_status()
+
+    def list(self, project_id: str, **parameters: Any) -> requests.Response:
+        """A page of a project's imports, newest first; the answer as it came."""
+        return self._session.get(
+            self._url,
+            params={"projectId": project_id, **parameters},
+            timeout=_TIMEOUT_SECONDS,
+            verify=self._verify,
+        )
+
+    def errors(self, import_id: str, **parameters: Any) -> requests.Response:
+        """The failed rows of an import; the answer as it came, or where it was redirected to."""
+        url = f"{self._url}/{import_id}/errors"
+        return self._session.get(
+            url, params=parameters, timeout=_TIMEOUT_SECONDS, verify=self._verify
         )
 
     def get(self, import_id: str) -> requests.Response:

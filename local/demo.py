@@ -18,6 +18,7 @@ from local.client import ImportsClient
 from local.stack import PROJECT_ID, ROOT, LocalStack, StackError, free_port
 
 _SHOWN_CONTACTS = 6
+_SHOWN_ERRORS = 3
 _SECONDS_A_ROW = 0.01
 _SECONDS_AT_LEAST = 120
 
@@ -52,7 +53,7 @@ def _run(console: Console, stack: LocalStack, rows: int) -> None:
         sample.write(path, rows, seed=1)
         console.print(f"[green]✓[/] A file of {rows:,} rows, {path.stat().st_size:,} bytes")
         started = time.monotonic()
-        response = client.post(path, PROJECT_ID, sample.COLUMN_MAP, tags="newsletter,launch")
+        response = client.send(path, PROJECT_ID, sample.COLUMN_MAP, tags="newsletter,launch")
     if not response.ok:
         raise StackError(f"The API answered {response.status_code}: {response.text}")
     created = response.json()["data"]
@@ -60,6 +61,7 @@ def _run(console: Console, stack: LocalStack, rows: int) -> None:
     ended = _show_progress(console, client, created["id"], rows)
     seconds = time.monotonic() - started
     _show_counts(console, ended, seconds)
+    _show_errors(console, client, ended)
     _show_contacts(console, stack)
     if ended["status"] != "completed":
         raise StackError(f"The import failed: {ended['error']}")
@@ -91,6 +93,15 @@ def _show_counts(console: Console, data: dict[str, Any], seconds: float) -> None
     for name, count in data["counts"].items():
         table.add_column(name, justify="right", footer=f"{count:,}")
     table.add_row(*(f"{count:,}" for count in data["counts"].values()))
+    console.print(table)
+
+
+def _show_errors(console: Console, client: ImportsClient, data: dict[str, Any]) -> None:
+    response = client.errors(data["id"], format="json", limit=_SHOWN_ERRORS)
+    response.raise_for_status()
+    table = Table("row", "line", "field", "code", "message", title="\nA few of the failed rows")
+    for row in response.json()["data"]["data"]:
+        table.add_row(str(row["row"]), str(row["line"]), row["field"], row["code"], row["message"])
     console.print(table)
 
 

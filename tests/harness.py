@@ -15,7 +15,9 @@ from urllib.parse import quote_plus
 
 from contact_imports.contact import Contact, OnConflict, Row, apply_row
 from contact_imports.contact_table import ContactTable
-from contact_imports.csv_rows import possible_encodings, read_records
+from contact_imports.csv_rows import likely_delimiter, possible_encodings, read_records
+from contact_imports.errors import RowError
+from contact_imports.file_stream import PlainFile, plain_head
 from contact_imports.import_job import Import, ImportOptions, Status, new_import_id
 from contact_imports.import_table import ImportTable
 from contact_imports.reference import ReferenceImport, reference_import
@@ -59,6 +61,21 @@ def s3_event(bucket: str, key: str, etag: str, size: int) -> dict[str, Any]:
             "bucket": {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"},
             "object": s3_object,
         },
+    }
+    return {"Records": [record]}
+
+
+def ended_event(import_id: str) -> dict[str, Any]:
+    """An import's item that says that it has ended, as the table's stream tells of it."""
+    image = {"importId": {"S": import_id}, "record": {"S": "import"}, "report": {"S": "due"}}
+    keys = {name: image[name] for name in ("importId", "record")}
+    record = {
+        "eventID": "1",
+        "eventName": "MODIFY",
+        "eventSource": "aws:dynamodb",
+        "eventVersion": "1.1",
+        "awsRegion": REGION,
+        "dynamodb": {"Keys": keys, "NewImage": image, "StreamViewType": "NEW_IMAGE"},
     }
     return {"Records": [record]}
 
@@ -127,9 +144,7 @@ class Pipeline:
         return job, self.upload_event(job)
 
     def upload_event(self, job: Import) -> dict[str, Any]:
-        key = f"imports/{job.project_id}/{job.id}.csv"
-        head = self.s3.head_object(Bucket=self.bucket, Key=key)
-        return s3_event(self.bucket, key, head["ETag"].strip('"'), head["ContentLength"])
+        return self.object_event(f"imports/{job.project_id}/{job.id}.csv")
 
     def process(self, event: dict[str, Any]) -> None:
         handler("processor").lambda_handler(event, Context())
@@ -177,12 +192,44 @@ class Pipeline:
         job, event = self.accept(project, content, options)
         self.process(event)
         self.drain()
-        return self.get(job)
+        return self.finish(job)
 
     def get(self, job: Import) -> Import:
         found = self.imports.get(job.id)
         assert found is not None
         return found
+
+    def finish(self, job: Import) -> Import:
+        """What follows an import's end; returns it with that."""
+        handler("import_ended").lambda_handler(ended_event(job.id), Context())
+        return self.get(job)
+
+    def errors(self, job: Import) -> list[RowError]:
+        """The reasons of the failed rows that were counted so far."""
+        return list(self.imports.errors(job.id, self.get(job).partitions or 0))
+
+    def report(self, job: Import) -> list[dict[str, Any]]:
+        """The failed rows as the report has them, all pages of it."""
+        rows: list[dict[str, Any]] = []
+        page = 0
+        while (content := self.uploads.error_page(job, page)) is not None:
+            rows += json.loads(content)
+            page += 1
+        return rows
+
+    def drop(self, key: str, content: bytes, **metadata: str) -> dict[str, Any]:
+        """Puts an object into the bucket, as anyone may; returns its event."""
+        self.s3.put_object(
+            Bucket=self.bucket,
+            Key=key,
+            Body=content,
+            Metadata={name.replace("_", "-"): value for name, value in metadata.items()},
+        )
+        return self.object_event(key)
+
+    def object_event(self, key: str) -> dict[str, Any]:
+        head = self.s3.head_object(Bucket=self.bucket, Key=key)
+        return s3_event(self.bucket, key, head["ETag"].strip('"'), head["ContentLength"])
 
     def delete_contacts(self) -> None:
         """Empties the table, which is read whole by every comparison."""
@@ -225,12 +272,16 @@ def expected(
     leave_out: Collection[int] = (),
 ) -> ReferenceImport:
     """What the reference import makes of a file, but for the rows that are left out."""
-    encoding = possible_encodings(content)[0]
-    records = read_records(io.BytesIO(content), encoding, options.delimiter)
+    head = plain_head(content)
+    encoding = possible_encodings(head)[0]
+    plain = PlainFile(io.BufferedReader(io.BytesIO(content)), len(content)).readall()
+    delimiter = options.delimiter or likely_delimiter(head, encoding)
+    records = read_records(io.BytesIO(plain), encoding, delimiter)
     return reference_import(
         (record for record in records if record[0] not in leave_out),
         options.column_map,
         on_conflict=options.on_conflict,
+        on_blank=options.on_blank,
         tags=options.tags,
         before=before,
     )

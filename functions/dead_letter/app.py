@@ -6,7 +6,6 @@ import json
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
-from urllib.parse import unquote_plus
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -21,14 +20,17 @@ from pydantic import ValidationError
 
 from contact_imports.apply_row_batch import parse_message, take_message
 from contact_imports.config import DeadLetterEnvironment
-from contact_imports.contact_table import ContactTable
+from contact_imports.contact_table import DRY_RUN_LIFETIME, ContactTable
+from contact_imports.drop_bucket import record_dropped
 from contact_imports.end_import import PROCESSOR_FAILED, end_overdue_imports, stop_import
 from contact_imports.import_table import ImportTable
 from contact_imports.row_queue import RowQueue
-from contact_imports.uploads import import_of_key
+from contact_imports.s3_event import uploads_of
+from contact_imports.uploads import UploadGoneError, Uploads, import_of_key
 
 logger = Logger()
 dynamodb = boto3.client("dynamodb")
+s3 = boto3.client("s3")
 sqs = boto3.client("sqs")
 processor = SqsFifoPartialProcessor()
 processor.raise_on_entire_batch_failure = False
@@ -43,9 +45,17 @@ def imports() -> ImportTable:
     return ImportTable(dynamodb, environment().IMPORTS_TABLE)
 
 
+def uploads() -> Uploads:
+    return Uploads(s3, environment().UPLOADS_BUCKET)
+
+
 @cache
-def contacts() -> ContactTable:
-    return ContactTable(dynamodb, environment().CONTACTS_TABLE)
+def contacts() -> tuple[ContactTable, ContactTable]:
+    names = environment()
+    return (
+        ContactTable(dynamodb, names.CONTACTS_TABLE),
+        ContactTable(dynamodb, names.DRY_RUN_CONTACTS_TABLE, DRY_RUN_LIFETIME),
+    )
 
 
 def give_up_row_batch(body: str) -> None:
@@ -55,7 +65,7 @@ def give_up_row_batch(body: str) -> None:
         # Nothing can be counted; the import it belonged to, if any, is ended at its deadline.
         logger.exception("dead letter is no row batch")
         return
-    taken = take_message(message, imports(), contacts(), datetime.now(UTC), give_up=True)
+    taken = take_message(message, imports(), *contacts(), datetime.now(UTC), give_up=True)
     logger.error(
         "row batch given up",
         import_id=taken.import_id,
@@ -70,13 +80,20 @@ def give_up_upload(body: str) -> None:
 
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
-    for record in S3Event(json.loads(body)["requestPayload"]).records:
-        ids = import_of_key(unquote_plus(record.s3.get_object.key))
-        if ids is None:
+    for upload in uploads_of(S3Event(json.loads(body)["requestPayload"])):
+        key = import_of_key(upload.key)
+        if key is None:
+            continue
+        now = datetime.now(UTC)
+        try:
+            import_id = key.import_id or record_dropped(
+                upload, key.project_id, uploads(), imports(), now
+            )
+        except UploadGoneError:
             continue
         queue = RowQueue(sqs, environment().ROW_QUEUE_URL)
-        stopped = stop_import(ids[1], PROCESSOR_FAILED, imports(), queue, datetime.now(UTC))
-        logger.error("processor given up", import_id=ids[1], stopped=stopped)
+        stopped = stop_import(import_id, PROCESSOR_FAILED, imports(), queue, now)
+        logger.error("processor given up", import_id=import_id, stopped=stopped)
 
 
 def take_record(record: SQSRecord) -> None:

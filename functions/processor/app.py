@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
-from urllib.parse import unquote_plus
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -16,8 +15,9 @@ from contact_imports.config import ProcessorEnvironment
 from contact_imports.import_table import ImportTable
 from contact_imports.process_upload import process_upload
 from contact_imports.row_queue import RowQueue
+from contact_imports.s3_event import uploads_of
 from contact_imports.tag_table import TagTable
-from contact_imports.uploads import Upload, Uploads
+from contact_imports.uploads import Uploads
 
 logger = Logger()
 dynamodb = boto3.client("dynamodb")
@@ -34,10 +34,9 @@ def environment() -> ProcessorEnvironment:
 @event_source(data_class=S3Event)
 def lambda_handler(event: S3Event, context: LambdaContext) -> None:
     names = environment()
-    for record in event.records:
-        s3_object = record.s3.get_object
+    for upload in uploads_of(event):
         processed = process_upload(
-            Upload(unquote_plus(s3_object.key), s3_object.etag, s3_object.size),
+            upload,
             Uploads(s3, names.UPLOADS_BUCKET),
             ImportTable(dynamodb, names.IMPORTS_TABLE),
             TagTable(dynamodb, names.TAGS_TABLE),

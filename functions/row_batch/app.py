@@ -19,7 +19,7 @@ from botocore.config import Config
 
 from contact_imports.apply_row_batch import parse_message, take_message
 from contact_imports.config import RowBatchEnvironment
-from contact_imports.contact_table import ContactTable
+from contact_imports.contact_table import DRY_RUN_LIFETIME, ContactTable
 from contact_imports.import_table import ImportTable
 
 logger = Logger()
@@ -31,9 +31,13 @@ processor.raise_on_entire_batch_failure = False
 
 
 @cache
-def tables() -> tuple[ImportTable, ContactTable]:
+def tables() -> tuple[ImportTable, ContactTable, ContactTable]:
     names = RowBatchEnvironment.read()
-    return ImportTable(dynamodb, names.IMPORTS_TABLE), ContactTable(dynamodb, names.CONTACTS_TABLE)
+    return (
+        ImportTable(dynamodb, names.IMPORTS_TABLE),
+        ContactTable(dynamodb, names.CONTACTS_TABLE),
+        ContactTable(dynamodb, names.DRY_RUN_CONTACTS_TABLE, DRY_RUN_LIFETIME),
+    )
 
 
 def take_record(record: SQSRecord) -> None:
@@ -51,13 +55,6 @@ def take_record(record: SQSRecord) -> None:
         seq=taken.seq,
         rows=taken.outcomes,
     )
-    if taken.ended:
-        logger.info(
-            "import ended",
-            import_id=taken.import_id,
-            status=taken.ended.status,
-            counts=taken.ended.counts.as_dict(),
-        )
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import requests
@@ -12,8 +14,20 @@ from local.client import ImportsClient
 from local.stack import LocalStack
 from tests.harness import contacts_of
 
+T = TypeVar("T")
+
 END_SECONDS = 120
 """How long a test waits for an import to end; far more than it takes."""
+
+
+def wait_for(condition: Callable[[], T | None], seconds: float) -> T:
+    """What a condition gives once it gives something; raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while (found := condition()) is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.1)
+    return found
 
 
 @dataclass
@@ -37,7 +51,7 @@ class Account:
         url = self.stack.api_url + path
         return requests.request(method, url, timeout=30, verify=str(self.stack.ca_file), **options)
 
-    def run(self, content: bytes, column_map: dict[str, Any], **fields: str) -> dict[str, Any]:
+    def run(self, content: bytes, column_map: dict[str, Any], **fields: Any) -> dict[str, Any]:
         """One import over HTTP, until it has ended."""
         response = self.client.post(content, self.project, column_map, **fields)
         assert response.status_code == 200, response.text

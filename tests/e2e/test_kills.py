@@ -16,6 +16,7 @@ import pytest
 from contact_imports.column_map import ColumnMap
 from contact_imports.import_job import ImportOptions
 from contact_imports.import_table import ImportTable
+from contact_imports.partition import MAX_PARTITIONS
 from local import sample
 from tests.e2e.conftest import Account
 from tests.harness import counts_of, expected
@@ -100,7 +101,7 @@ def test_an_import_survives_kills(
     imports = ImportTable(
         account.stack.client("dynamodb"), account.stack.outputs["ImportsTableName"]
     )
-    errors = imports.errors(import_id)
+    errors = imports.errors(import_id, MAX_PARTITIONS)
     given_up = {error.row for error in errors if error.code == "not_processed"}
     options = ImportOptions(ColumnMap.model_validate(sample.COLUMN_MAP))
     reference = expected(content, options, leave_out=given_up)

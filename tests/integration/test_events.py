@@ -19,6 +19,7 @@ EVENTS = {
     "row_batch": "row_batch",
     "dead_letter": "dead_letter",
     "overdue": "dead_letter",
+    "import_ended": "import_ended",
 }
 
 
@@ -67,12 +68,12 @@ def test_a_row_batch(pipeline: Pipeline) -> None:
     assert invoke("row_batch") == {"batchItemFailures": []}
     contacts = pipeline.contacts_of("demo")
     assert {"ada@example.com", "grace@example.com"} <= set(contacts)
-    assert [e.row for e in pipeline.imports.errors("70dbd880aabbccddeeff0011")] == [4]
+    assert [e.row for e in pipeline.imports.errors("70dbd880aabbccddeeff0011", 1)] == [4]
 
 
 def test_a_dead_letter(pipeline: Pipeline) -> None:
     assert invoke("dead_letter") == {"batchItemFailures": []}
-    errors = pipeline.imports.errors("70dbd880aabbccddeeff0022")
+    errors = pipeline.imports.errors("70dbd880aabbccddeeff0022", 1)
     assert [error.row for error in errors] == [2, 3, 4]
 
 

@@ -69,7 +69,7 @@ def test_an_import_is_the_reference_import(
     assert ended.partitions is not None
     assert ended.partitions > 1
     assert pipeline.contacts_of(project) == reference.contacts
-    assert pipeline.imports.errors(ended.id) == reference.errors
+    assert pipeline.errors(ended) == reference.errors
 
 
 @pytest.mark.parametrize("first", OnConflict)
@@ -198,7 +198,7 @@ def test_a_dead_letter_counts_its_rows_as_failed_once(pipeline: Pipeline, projec
     ended = pipeline.get(job)
     assert ended.status is Status.COMPLETED
     assert ended.counts.settled == ended.counts.total == expected(FILE, options()).total
-    not_processed = [e for e in pipeline.imports.errors(job.id) if e.code == "not_processed"]
+    not_processed = [e for e in pipeline.errors(job) if e.code == "not_processed"]
     assert len(not_processed) == dead_rows
     assert pipeline.give_up([dead]) == []
     assert pipeline.apply([dead]) == []

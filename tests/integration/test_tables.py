@@ -180,7 +180,7 @@ def test_a_row_batch_is_counted_once(pipeline: Pipeline, failed: int) -> None:
     again = commit(pipeline.imports, import_id, 0, Partition(), failed=failed)
     assert once == again == pipeline.imports.partition(import_id, 0) == Partition(1)
     assert _counters(pipeline, import_id) == (1, failed)
-    assert len(pipeline.imports.errors(import_id)) == failed
+    assert len(list(pipeline.imports.errors(import_id, 1))) == failed
 
 
 @pytest.mark.parametrize("failed", [0, 2])

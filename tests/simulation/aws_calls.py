@@ -47,6 +47,8 @@ class AwsCalls:
     """Operation to who answers it instead of AWS."""
     trouble: Callable[[Real, str, dict[str, Any]], Any] | None = None
     """Makes a call in AWS's stead: as it is, in part, or not at all."""
+    watch: Callable[[str, dict[str, Any]], None] | None = None
+    """Is told of every call that was made."""
     _running: _Invocation | None = None
 
     @contextmanager
@@ -82,7 +84,14 @@ class AwsCalls:
             running.dead = True
             raise Crash
         running.dead = running.crash == CrashPoint(number, "after")
-        answer = self.answers.get(operation, real)
+        answerer = self.answers.get(operation, real)
+
+        def answer(arguments: dict[str, Any]) -> Any:
+            result = answerer(arguments)
+            if self.watch is not None:
+                self.watch(operation, arguments)
+            return result
+
         if self.trouble is not None:
             result = self.trouble(answer, operation, arguments)
         else:
@@ -124,6 +133,8 @@ def _resource(arguments: dict[str, Any]) -> str:
             return f"{name}/index/{index}"
         case {"TableName": name} | {"Bucket": name} | {"QueueUrl": name}:
             return str(name).rsplit("/", 1)[-1]
+        case {"Entries": [{"EventBusName": name}, *_]}:
+            return str(name)
         case {"RequestItems": requests}:
             return str(next(iter(requests)))
         case {"TransactItems": [{"Update": {"TableName": name}}, *_]}:

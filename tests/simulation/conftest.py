@@ -26,7 +26,7 @@ def simulated(
         patch.setattr("contact_imports.backoff._BASE_SECONDS", 0)
         handler("row_batch").tables.cache_clear()
         handler("dead_letter").contacts.cache_clear()
-        for function in ("processor", "row_batch", "dead_letter"):
+        for function in ("processor", "row_batch", "dead_letter", "import_ended"):
             patch.setattr(handler(function).logger._logger, "disabled", True)
         yield Pipeline(embedded_aws, BUCKET), calls
     handler("row_batch").tables.cache_clear()

@@ -79,10 +79,15 @@ def run(
 @pytest.mark.parametrize(
     ("on_conflict", "poison", "processor_fails", "functions"),
     [
-        (OnConflict.UPSERT, {}, False, {"processor", "row_batch"}),
-        (OnConflict.SKIP, {}, False, {"processor", "row_batch"}),
-        (OnConflict.UPSERT, POISON, False, {"processor", "row_batch", "dead_letter"}),
-        (OnConflict.UPSERT, {}, True, {"processor", "row_batch", "dead_letter"}),
+        (OnConflict.UPSERT, {}, False, {"processor", "row_batch", "import_ended"}),
+        (OnConflict.SKIP, {}, False, {"processor", "row_batch", "import_ended"}),
+        (
+            OnConflict.UPSERT,
+            POISON,
+            False,
+            {"processor", "row_batch", "dead_letter", "import_ended"},
+        ),
+        (OnConflict.UPSERT, {}, True, {"processor", "row_batch", "dead_letter", "import_ended"}),
     ],
     ids=["upsert", "skip", "with dead letters", "with a processor that fails for good"],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,15 +13,15 @@ import pytest
 
 from contact_imports.api_keys import ApiKeyTable, Scope
 from contact_imports.contact import OnConflict
-from contact_imports.import_job import ImportOptions
-from contact_imports.uploads import Upload, UploadGoneError
+from contact_imports.import_job import ImportOptions, Upload
+from contact_imports.uploads import UploadGoneError
 from tests import template
-from tests.harness import Context, handler
+from tests.harness import Context, ended_event, failure_event, handler
 from tests.multipart import CONTENT_TYPE, FIELDS, body
-from tests.simulation.aws_calls import Call
+from tests.simulation.aws_calls import Call, Crash, CrashPoint
 from tests.simulation.conftest import NewWorld, new_project
 from tests.simulation.test_crash_points import COLUMN_MAP, CONTENT, POISON, run
-from tests.simulation.world import World
+from tests.simulation.world import PROCESSOR_TRIES, World
 
 pytestmark = pytest.mark.usefixtures("small_batches")
 
@@ -28,9 +29,18 @@ pytestmark = pytest.mark.usefixtures("small_batches")
 ACTIONS = {
     ("dynamodb", "BatchExecuteStatement"): {"dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"},
     ("dynamodb", "TransactWriteItems"): {"dynamodb:PutItem", "dynamodb:UpdateItem"},
+    ("s3", "HeadObject"): {"s3:GetObject"},
+    ("s3", "CopyObject"): {"s3:GetObject", "s3:PutObject"},
+    ("s3", "CreateMultipartUpload"): {"s3:PutObject"},
+    ("s3", "UploadPart"): {"s3:PutObject"},
+    ("s3", "CompleteMultipartUpload"): {"s3:PutObject"},
 }
 # What Lambda itself does with a function's role: poll a queue, keep the log, hand over what failed.
 POLLING = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+STREAMING = {
+    *("dynamodb:DescribeStream", "dynamodb:GetRecords"),
+    *("dynamodb:GetShardIterator", "dynamodb:ListStreams"),
+}
 LOGGING = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 Grant = tuple[str, str, str]
@@ -56,6 +66,9 @@ def needed_by_lambda() -> Iterator[Grant]:
             if event["Type"] == "SQS":
                 queue = event["Properties"]["Queue"]["Fn::GetAtt"][0]
                 yield from ((function, action, queue) for action in POLLING)
+            if event["Type"] == "DynamoDB":
+                table = event["Properties"]["Stream"]["Fn::GetAtt"][0]
+                yield from ((function, action, table) for action in STREAMING)
         on_failure = (
             properties.get("EventInvokeConfig", {}).get("DestinationConfig", {}).get("OnFailure")
         )
@@ -83,9 +96,15 @@ def test_permissions_are_enough_and_no_more_than_enough(
         calls += [call for invocation in world.calls.invocations for call in invocation]
     calls += _overdue(new_world(0))
     calls += _api(new_world(0))
+    calls += _dropped(new_world(0))
     needed = set(needed_by(calls)) | set(needed_by_lambda())
-    # GetObject of what is gone is 404 with it, else 403: see the test below.
-    needed |= {("ProcessorFunction", "s3:ListBucket", "UploadsBucket")}
+    for function, action, resource in tuple(needed):
+        # What is gone is 404 with it, else 403: see the test below.
+        if action == "s3:GetObject":
+            needed.add((function, "s3:ListBucket", resource))
+        # The bucket has versions, the simulation's has none.
+        if action == "s3:GetObject" and function != "ApiFunction":
+            needed.add((function, "s3:GetObjectVersion", resource))
     assert set(granted()) == needed
     tried("permission of the template that a call needs", len(needed))
 
@@ -102,24 +121,59 @@ def _overdue(world: World) -> list[Call]:
     return world.calls.invocations[-1]
 
 
+def _dropped(world: World) -> list[Call]:
+    project = new_project()
+    pipeline = world.pipeline
+    event = pipeline.drop(f"drop/{project}/c.csv", CONTENT, dry_run="true")
+    for _ in range(PROCESSOR_TRIES):
+        with suppress(Crash):
+            world.invoke("processor", event, CrashPoint(2, "before"))
+    world.invoke("dead_letter", failure_event(event))
+    world.finish()
+    world.events.append((pipeline.drop(f"drop/{project}/d.csv", CONTENT, dry_run="true"), 0))
+    world.finish()
+    world.poison = POISON
+    world.events.append((pipeline.drop(f"drop/{project}/e.csv", CONTENT, dry_run="true"), 0))
+    world.finish()
+    return [call for invocation in world.calls.invocations for call in invocation]
+
+
 def _api(world: World) -> list[Call]:
     keys = ApiKeyTable(world.pipeline.dynamodb, "ApiKeysTable")
     key = keys.create(list(Scope), ["demo"], datetime.now(UTC))
 
-    def request(method: str, path: str, content: bytes = b"") -> Any:
+    def request(method: str, path: str, content: bytes = b"", **query: str) -> Any:
         event = {
             "httpMethod": method,
             "path": path,
-            "headers": {"Authorization": f"Bearer {key}", "Content-Type": CONTENT_TYPE},
+            "queryStringParameters": query,
+            "multiValueQueryStringParameters": {name: [value] for name, value in query.items()},
+            "headers": {
+                "Authorization": f"Bearer {key}",
+                "Content-Type": CONTENT_TYPE,
+                "Idempotency-Key": path,
+            },
             "body": base64.b64encode(content).decode(),
             "isBase64Encoded": True,
             "requestContext": {},
         }
         with world.calls.invocation("api"):
-            return json.loads(handler("api").lambda_handler(event, Context())["body"])
+            answer = handler("api").lambda_handler(event, Context())["body"]
+            return json.loads(answer) if answer.startswith("{") else answer
 
-    created = request("POST", "/v1/contacts/imports", body(FIELDS))
-    assert request("GET", f"/v1/contacts/imports/{created['data']['id']}")["success"]
+    path = "/v1/contacts/imports"
+    assert request("POST", path, body({**FIELDS, "file": "Mail\n"}))["code"] == "COLUMN_NOT_FOUND"
+    created = request("POST", path, body({**FIELDS, "file": "Email,First Name\nno email,x\n"}))
+    import_id = created["data"]["id"]
+    assert request("GET", f"{path}/{import_id}")["success"]
+    assert request("GET", path, projectId="demo", cursor="f" * 24)["success"]
+    pipeline = world.pipeline
+    pipeline.process(pipeline.object_event(f"imports/demo/{import_id}.csv"))
+    pipeline.drain()
+    pipeline.imports.get(import_id)
+    handler("import_ended").lambda_handler(ended_event(import_id), Context())
+    assert "import_row" in request("GET", f"{path}/{import_id}/errors")
+    assert request("GET", f"{path}/{import_id}/errors", format="json")["data"]["data"]
     return [call for invocation in world.calls.invocations for call in invocation]
 
 
@@ -127,8 +181,12 @@ def _logical_id(resource: Any) -> str:
     match resource:
         case {"Fn::GetAtt": [name, "Arn"]}:
             return str(name)
+        case {"Fn::GetAtt": [name, "StreamArn"]}:
+            return str(name)
         case {"Fn::Sub": text} if "-uploads-" in text:
             return "UploadsBucket"
+        case {"Fn::Sub": text} if "event-bus/" in text:
+            return str(text).rsplit("/", 1)[-1]
         case {"Fn::Sub": text}:
             return str(text).removeprefix("${").replace(".Arn}", "")
         case _:

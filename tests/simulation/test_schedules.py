@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from contact_imports.column_map import ColumnMap
-from contact_imports.contact import Contact, OnConflict
+from contact_imports.contact import Contact, OnBlank, OnConflict
 from contact_imports.import_job import ImportOptions, new_import_id
 from contact_imports.stored_contact import StoredContact
 from tests.harness import Pipeline
@@ -38,6 +38,8 @@ class Scenario:
     crash_share: float = 0.3
     trouble_share: float = 0.0
     poison: dict[tuple[int, int], Poison] = field(default_factory=dict)
+    on_blank: OnBlank = OnBlank.KEEP
+    dry_run: bool = False
 
     @property
     def content(self) -> bytes:
@@ -78,6 +80,8 @@ scenarios = st.builds(
     crash_share=st.sampled_from([0.0, 0.2, 0.5]),
     trouble_share=st.sampled_from([0.0, 0.0, 0.1, 0.3]),
     poison=poisons,
+    on_blank=st.sampled_from(OnBlank),
+    dry_run=st.sampled_from([False, False, False, True]),
 )
 
 
@@ -87,7 +91,13 @@ def run(scenario: Scenario, new_world: NewWorld) -> None:
     world.trouble_share = scenario.trouble_share
     project = new_project()
     put_before(world.pipeline, project, scenario.contacts_before)
-    options = ImportOptions(COLUMN_MAP, scenario.on_conflict, tags=("t",))
+    options = ImportOptions(
+        COLUMN_MAP,
+        scenario.on_conflict,
+        tags=("t",),
+        on_blank=scenario.on_blank,
+        dry_run=scenario.dry_run,
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("contact_imports.partition.MAX_BATCH_ROWS", scenario.batch_rows)
         patch.setattr(

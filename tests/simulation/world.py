@@ -31,6 +31,7 @@ from tests.harness import (
     Context,
     Pipeline,
     counts_of,
+    ended_event,
     expected,
     failure_event,
     handler,
@@ -85,6 +86,8 @@ class World:
     """S3 events that were not taken yet, with the tries so far."""
     failures: list[dict[str, Any]] = field(default_factory=list)
     given_up_events: int = 0
+    ended: list[str] = field(default_factory=list)
+    """Ids of imports that ended, of which the imports' stream was not told yet."""
     all_events: list[dict[str, Any]] = field(default_factory=list)
     all_sent: dict[str, Message] = field(default_factory=dict)
     recent: set[str] = field(default_factory=set)
@@ -112,6 +115,12 @@ class World:
             self.all_sent.setdefault(deduplication, message)
         return {"MessageId": deduplication}
 
+    def watch(self, operation: str, arguments: dict[str, Any]) -> None:
+        """The stream of the imports' table."""
+        status = arguments.get("ExpressionAttributeValues", {}).get(":status", {})
+        if operation == "UpdateItem" and status.get("S") in ("completed", "failed"):
+            self.ended.append(arguments["Key"]["importId"]["S"])
+
     def invoke(
         self,
         function: str,
@@ -121,6 +130,7 @@ class World:
     ) -> Any:
         """Runs a handler to its end, or to the crash, which is raised."""
         self.calls.answers["SendMessage"] = self.send_message
+        self.calls.watch = self.watch
         self.calls.trouble = self._trouble if self.trouble_share else None
         module = handler(function)
         with (
@@ -223,6 +233,14 @@ class World:
         except Crash:
             pass
 
+    def deliver_ended(self, crash: CrashPoint | None = None) -> None:
+        """The stream's record of an import that ended, again until it is taken."""
+        import_id = self.ended.pop(0)
+        try:
+            self.invoke("import_ended", ended_event(import_id), crash)
+        except (Crash, ClientError):
+            self.ended.append(import_id)
+
     def _redrive(self) -> None:
         for group in self.groups.values():
             while group and group[0].receives >= MAX_RECEIVES:
@@ -248,6 +266,7 @@ class World:
         choices += ["rows"] * 6 * bool(waiting)
         choices += ["dead"] * 2 * bool(self.dead)
         choices += ["failure"] * 2 * bool(self.failures)
+        choices += ["ended"] * 2 * bool(self.ended)
         if not choices:
             return False
         choices += ["event again"] + ["dead again"] * bool(self.taken_dead)
@@ -267,6 +286,8 @@ class World:
                 self.dead.append(self.taken_dead.pop())
             case "failure":
                 self.deliver_failure(crash)
+            case "ended":
+                self.deliver_ended(crash)
             case "event again":
                 # The event's own tries are counted elsewhere: this one is S3's, which tells twice.
                 with suppress(Crash, ClientError):
@@ -292,6 +313,8 @@ class World:
                 self.deliver_rows([(waiting[0], len(self.groups[waiting[0]]))])
             elif self.dead:
                 self.deliver_dead()
+            elif self.ended:
+                self.deliver_ended()
             else:
                 return
         raise AssertionError("something is delivered for ever")
@@ -304,7 +327,8 @@ class World:
         """The import has ended, and everything is the reference import's, less the rows given up."""
         ended = self.pipeline.get(job)
         assert ended.ended, "the import is stuck"
-        errors = self.pipeline.imports.errors(job.id)
+        errors = self.pipeline.errors(job)
+        assert ended.reported, "nobody did what follows the end"
         given_up = {error.row for error in errors if error.code == "not_processed"}
         assert ended.counts.settled == ended.counts.total
         if ended.partitions is None:
@@ -322,10 +346,13 @@ class World:
             return ended
         reference = expected(content, job.options, before, leave_out=given_up | unsent)
         assert ended.counts.as_dict() == counts_of(reference, len(given_up | unsent))
-        assert self.pipeline.contacts_of(job.project_id) == reference.contacts
+        after = (before or {}) if job.options.dry_run else reference.contacts
+        assert self.pipeline.contacts_of(job.project_id) == after
         explained = [error for error in errors if error.code != "not_processed"]
         assert explained == reference.errors
         assert given_up.isdisjoint(unsent)
+        reported = [row["row"] for row in self.pipeline.report(job)]
+        assert reported == sorted({error.row for error in errors} | unsent)
         assert ended.status is (Status.FAILED if unsent else Status.COMPLETED)
         return ended
 

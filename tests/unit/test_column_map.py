@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from contact_imports.column_map import ColumnMap, Columns, find_columns
+from contact_imports.column_map import ColumnMap, Columns, find_columns, match_columns
 from contact_imports.errors import FileError
 
 EVERYTHING = {
@@ -60,7 +60,7 @@ def test_every_field_of_the_contract_is_mapped() -> None:
         ),
         ({"email": "E", "customFields": {"": "P"}}, "customFields"),
         ({"email": "E", "customFields": {"k" * 129: "P"}}, "at most 128 characters"),
-        ({"email": "E", "customFields": {f"k{n}": "P" for n in range(101)}}, "at most 100 items"),
+        ({"email": "E", "customFields": {f"k{n}": "P" for n in range(1001)}}, "at most 1000 items"),
     ],
 )
 def test_a_wrong_column_map_is_explained(sent: Any, said: str) -> None:
@@ -114,3 +114,59 @@ def test_duplicate_headers_that_are_not_mapped_do_no_harm() -> None:
 def test_too_many_columns_are_refused() -> None:
     with pytest.raises(FileError, match="1001 columns; 1000 is the most"):
         find_columns(ColumnMap(email="c0"), [f"c{n}" for n in range(1001)])
+
+
+@pytest.mark.parametrize(
+    ("header", "mapped"),
+    [
+        (["Email"], {"email": "Email"}),
+        (["E-mail Address", "First Name"], {"email": "E-mail Address", "firstName": "First Name"}),
+        (["first_name", "EMAIL"], {"email": "EMAIL", "firstName": "first_name"}),
+        (["email", "Mobile phone"], {"email": "email", "phone": "Mobile phone"}),
+        (["email", "surname", "Given Name"], {"lastName": "surname", "firstName": "Given Name"}),
+        (["email", "Country/Region", "locale"], {"country": "Country/Region", "language": "locale"}),
+        (["email", "Full Name"], {"name": "Full Name"}),
+        # The likelier name wins, the other is a custom field like any other.
+        (["email", "Mobile", "Phone"], {"phone": "Phone", "customFields": {"Mobile": "Mobile"}}),
+        (["email", "Plan", ""], {"customFields": {"Plan": "Plan"}}),
+        (["email", "x", "import_row", "import_error"], {"customFields": {"x": "x"}}),
+    ],
+)  # fmt: skip
+def test_a_header_speaks_for_itself(header: list[str], mapped: dict[str, Any]) -> None:
+    found = match_columns(header).model_dump(exclude_defaults=True)
+    assert mapped.items() <= found.items()
+    assert len(found.get("customFields", {})) == len(mapped.get("customFields", {}))
+
+
+@pytest.mark.parametrize(
+    ("header", "code", "said"),
+    [
+        (["Name", "Phone"], "COLUMN_NOT_FOUND", "which email is mapped to"),
+        (["Email", "E-Mail"], "AMBIGUOUS_COLUMN", "columns 1, 2"),
+        (["Email", "Plan", "plan"], "AMBIGUOUS_COLUMN", "columns 2, 3"),
+        (["Email", "x" * 129], "INVALID_HEADER", "column 2 has 129 characters"),
+    ],
+)
+def test_a_header_that_does_not(header: list[str], code: str, said: str) -> None:
+    with pytest.raises(FileError) as refused:
+        match_columns(header)
+    assert refused.value.code == code
+    assert said in refused.value.message
+
+
+def test_as_many_columns_as_a_file_may_have_can_be_matched() -> None:
+    header = ["Email", *(f"c{n}" for n in range(999))]
+    assert len(match_columns(header).customFields) == 999
+
+
+def test_the_columns_of_a_report_are_nobodys() -> None:
+    header = ["Email", "Name", "import_row", "import_error", ""]
+    assert find_columns(ColumnMap(email="Email"), header) == Columns(("email",), (0,), 2, True)
+    with pytest.raises(FileError, match="no column 'x'"):
+        find_columns(ColumnMap(email="x"), header)
+    # Unless the file says otherwise.
+    own = find_columns(ColumnMap(email="Email", name="import_error"), header)
+    assert own == Columns(("email", "name"), (0, 3), 5)
+    assert not find_columns(
+        ColumnMap(email="Email"), ["import_row", "import_error", "Email"]
+    ).is_report

@@ -5,6 +5,7 @@ import pytest
 from contact_imports.contact import (
     Applied,
     Contact,
+    OnBlank,
     OnConflict,
     Outcome,
     Row,
@@ -117,3 +118,28 @@ def test_a_contact_that_would_grow_too_large_fails_the_row_and_stays() -> None:
 def test_contact_bytes_counts_utf8() -> None:
     contact = Contact("é@x.y", {"name": "é"}, {"k": "漢"}, frozenset({"tag"}))
     assert contact_bytes(contact) == 6 + 4 + 2 + 1 + 3 + 3
+
+
+def cleared(*cells: str) -> Row:
+    fields = ("email", "phone", "customFields.k", "customFields.plan")
+    row = read_row(2, fields, ["a@example.com", *cells], [], OnBlank.CLEAR)
+    assert isinstance(row, Row)
+    return row
+
+
+def test_a_blank_cell_can_clear_what_is_there() -> None:
+    before = Contact(
+        "a@example.com", {"firstName": "Ada", "phone": "1"}, {"plan": "free", "k": "0"}
+    )
+    after = apply_row(before, cleared("", " ", "pro"), OnConflict.UPSERT)
+    expected = Contact("a@example.com", {"firstName": "Ada"}, {"plan": "pro"})
+    assert after == Applied(expected, Outcome.UPDATED)
+    assert apply_row(before, cleared("", "", ""), OnConflict.SKIP).contact == before
+    again = apply_row(expected, cleared("", "", "pro"), OnConflict.UPSERT)
+    assert again == Applied(expected, Outcome.UPDATED)
+
+
+def test_a_blank_cell_clears_nothing_by_itself() -> None:
+    row = read_row(2, ("email", "phone"), ["a@example.com", ""], [])
+    assert isinstance(row, Row)
+    assert row.cleared == frozenset()

@@ -2,14 +2,27 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contact_imports.csv_rows import is_blank, possible_encodings, read_header, read_records
+from contact_imports.csv_rows import (
+    DELIMITERS,
+    HEAD_BYTES,
+    RecordReader,
+    is_blank,
+    likely_delimiter,
+    possible_encodings,
+    read_header,
+    read_in_encoding,
+    read_records,
+)
 from contact_imports.errors import FileError
 from contact_imports.limits import MAX_CELL_CHARS
+from local.stack import ROOT
 
 
 def records(content: bytes, encoding: str = "utf-8-sig", delimiter: str = ",") -> list[list[str]]:
@@ -80,6 +93,12 @@ def test_possible_encodings(head: bytes, encodings: tuple[str, ...]) -> None:
         (b"\xd0\xcf\x11\xe0", "Excel"),
         (b"%PDF-1.7", "PDF"),
         (b"a\0b", "binary"),
+        (b"a\0b\0", "UTF-16 without"),
+        (bytes(range(32)) + b"some text", "binary"),
+        (b" <!DOCTYPE html><html>", "web page"),
+        (b"\xef\xbb\xbf<html>", "web page"),
+        (b"<?xml version='1.0'?>", "XML"),
+        (b"\x89PNG\r\n", "image"),
     ],
 )
 def test_what_is_no_text_is_named(head: bytes, named: str) -> None:
@@ -105,22 +124,97 @@ def test_blank_records() -> None:
     assert not is_blank(["", "0"])
 
 
-cells = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
-
-
-@given(
-    st.lists(st.lists(cells, min_size=2, max_size=5), min_size=1, max_size=8),
-    st.sampled_from(["\n", "\r\n", "\r"]),
-    st.sampled_from([",", ";", "\t", "|"]),
-    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+@pytest.mark.parametrize(
+    ("head", "delimiter"),
+    [
+        (b"Email;Name\n", ";"),
+        (b"Email\tName\tPhone, work\n", "\t"),
+        (b"Email|Name\n", "|"),
+        (b"Email,Name;x\n", ","),
+        (b"Email\n", ","),
+        (b"", ","),
+        (b'\n\n"a;b;c",Name\n', ","),
+        ("Email;Näme\n".encode()[:8], ";"),
+    ],
 )
-def test_any_table_comes_out_as_it_went_in(
-    table: list[list[str]], line_end: str, delimiter: str, encoding: str
-) -> None:
+def test_the_likely_delimiter_makes_the_most_columns(head: bytes, delimiter: str) -> None:
+    assert likely_delimiter(head, "utf-8") == delimiter
+
+
+def test_the_line_of_a_record_is_where_it_starts() -> None:
+    reader = RecordReader(io.BytesIO(b'a\n"x\ny"\n\nb\n'), "utf-8", ",")
+    assert [(reader.line, record) for _, record in reader] == [
+        (1, ["a"]),
+        (2, ["x\ny"]),
+        (4, []),
+        (5, ["b"]),
+    ]
+
+
+SPECTRUM = ROOT / "tests" / "csv_spectrum"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SPECTRUM.glob("*.csv")))
+def test_csv_spectrum(name: str) -> None:
+    content = (SPECTRUM / f"{name}.csv").read_bytes()
+    header, *rows = read_in_encoding(content, lambda encoding: records(content, encoding))
+    expected = json.loads((SPECTRUM / f"{name}.json").read_text())
+    assert [dict(zip(header, row, strict=True)) for row in rows] == expected
+
+
+def test_damaged_text_is_still_text() -> None:
+    content = b"Email,Name\n" + b"a@example.com,A\x00B\x1a\n" * 3
+    assert possible_encodings(content) == ("utf-8-sig", "cp1252")
+    assert records(content)[1] == ["a@example.com", "A\x00B\x1a"]
+
+
+dialects: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {
+        "delimiter": st.sampled_from(DELIMITERS),
+        "lineterminator": st.sampled_from(["\n", "\r\n", "\r"]),
+        "quoting": st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),
+    }
+).filter(
+    # Minimal quotes leave a return bare where lines end otherwise, which no reader can tell from an end.
+    lambda d: d["quoting"] != csv.QUOTE_MINIMAL or d["lineterminator"] == "\r\n"
+)
+cells = st.text(st.characters(codec="utf-8"), max_size=20)
+western = st.text(st.characters(codec="cp1252"), max_size=20)
+
+
+def written(table: list[list[str]], dialect: dict[str, Any], encoding: str) -> bytes:
     text = io.StringIO(newline="")
-    csv.writer(text, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL).writerows(
-        table
+    csv.writer(text, **dialect).writerows(table)
+    return text.getvalue().encode(encoding)
+
+
+def tables(cell: st.SearchStrategy[str]) -> st.SearchStrategy[list[list[str]]]:
+    rows = st.lists(cell, min_size=2, max_size=5)
+    # A name that is text, so that the head of a small table does not look like something else.
+    return st.lists(rows, max_size=8).map(lambda rows: [["an ordinary header" * 20, "b"], *rows])
+
+
+@given(tables(cells), dialects, st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+def test_any_table_comes_out_as_it_went_in(
+    table: list[list[str]], dialect: dict[str, Any], encoding: str
+) -> None:
+    content = written(table, dialect, encoding)
+    head = content[:HEAD_BYTES]
+    read = read_in_encoding(head, lambda encoding: records(content, encoding, dialect["delimiter"]))
+    assert read == table
+
+
+@given(tables(western), dialects)
+def test_any_table_of_western_letters_comes_out_of_windows_1252(
+    table: list[list[str]], dialect: dict[str, Any]
+) -> None:
+    # A byte that begins a UTF-8 sequence and none that goes on with it: this is no UTF-8.
+    table = [*table, ["é", "x"]]
+    content = written(table, dialect, "cp1252")
+    assert (
+        read_in_encoding(
+            content[:HEAD_BYTES],
+            lambda encoding: records(content, encoding, dialect["delimiter"]),
+        )
+        == table
     )
-    content = text.getvalue().encode(encoding)
-    read_as = possible_encodings(content)[0]
-    assert records(content, read_as, delimiter) == table

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contact_imports.contact import OnConflict
+from contact_imports.contact import OnBlank, OnConflict
+from contact_imports.create_import import request_identity
 from contact_imports.errors import RequestError
-from contact_imports.import_form import ImportForm, parse_form
+from contact_imports.import_form import ImportForm, parse_form, parse_options
 from contact_imports.limits import MAX_UPLOAD_BYTES
 from tests.multipart import BOUNDARY, CONTENT_TYPE, FIELDS, FILE, body
 
@@ -28,6 +30,7 @@ def test_the_least_form() -> None:
     form = parse()
     assert form.file == FILE
     assert form.project_id == "demo"
+    assert form.options.column_map is not None
     assert form.options.column_map.headers() == {"email": "Email", "firstName": "First Name"}
     assert form.options.on_conflict is OnConflict.UPSERT
     assert form.options.delimiter == ","
@@ -150,7 +153,6 @@ def test_text_that_is_not_utf8() -> None:
     [
         None,
         "",
-        "application/json",
         "text/csv",
         "multipart/form-data",
         "multipart/mixed; boundary=x",
@@ -182,10 +184,104 @@ def test_multipart_that_cannot_be_read(content_type: str, content: bytes) -> Non
 
 def test_a_body_over_the_limit_says_the_limit() -> None:
     room = MAX_UPLOAD_BYTES - len(body({**FIELDS, "file": b""}))
-    assert len(parse(file=b"x" * room).file) == room
+    assert parse(file=b"x" * room).file == b"x" * room
     error = refusal(file=b"x" * (room + 1))
+    assert "application/json" in error.message
     assert (error.status, error.code) == (413, "PAYLOAD_TOO_LARGE")
     assert "4,500,000" in error.message
+
+
+def parse_json(fields: object) -> ImportForm:
+    return parse_form("application/json; charset=utf-8", json.dumps(fields).encode())
+
+
+JSON_FIELDS = {"projectId": "demo", "columnMap": FIELDS["columnMap"]}
+
+
+def test_json_has_the_forms_fields_but_for_the_file() -> None:
+    form = parse_json(JSON_FIELDS)
+    assert form == replace(parse(), file=None)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tags": "a,b", "onBlank": "clear", "dryRun": "true", "delimiter": "tab"},
+        {"tags": ["a", "b"], "onBlank": "clear", "dryRun": True, "delimiter": "\t"},
+        {
+            "tags": '["a","b"]',
+            "onBlank": "clear",
+            "dryRun": True,
+            "delimiter": "\t",
+            "columnMap": {"email": "Email", "firstName": "First Name"},
+        },
+    ],
+)
+def test_json_may_say_it_as_json_or_as_text(fields: dict[str, object]) -> None:
+    options = parse_json({**JSON_FIELDS, **fields}).options
+    form = parse(tags="a, b", onBlank="clear", dryRun="true", delimiter="tab")
+    assert options == form.options
+    assert (options.on_blank, options.dry_run, options.tags) == (OnBlank.CLEAR, True, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "field"),
+    [
+        ([], "INVALID_JSON", None),
+        ("text", "INVALID_JSON", None),
+        (None, "INVALID_JSON", None),
+        ({}, "MISSING_FIELD", "projectId"),
+        ({"projectId": "demo"}, "MISSING_FIELD", "columnMap"),
+        ({**JSON_FIELDS, "file": "Email"}, "UNKNOWN_FIELD", "file"),
+        ({**JSON_FIELDS, "colour": "red"}, "UNKNOWN_FIELD", None),
+        ({**JSON_FIELDS, "projectId": 7}, "INVALID_FIELD", "projectId"),
+        ({**JSON_FIELDS, "projectId": "a/b"}, "INVALID_FIELD", "projectId"),
+        ({**JSON_FIELDS, "columnMap": []}, "INVALID_COLUMN_MAP", "columnMap"),
+        ({**JSON_FIELDS, "columnMap": {"email": 1}}, "INVALID_COLUMN_MAP", "columnMap"),
+        ({**JSON_FIELDS, "tags": [1]}, "INVALID_TAGS", "tags"),
+        ({**JSON_FIELDS, "tags": ["\ud800"]}, "INVALID_JSON", None),
+        ({**JSON_FIELDS, "onBlank": "erase"}, "INVALID_FIELD", "onBlank"),
+        ({**JSON_FIELDS, "dryRun": "yes"}, "INVALID_FIELD", "dryRun"),
+    ],
+)
+def test_json_that_is_wrong(sent: object, code: str, field: str | None) -> None:
+    with pytest.raises(RequestError) as refused:
+        parse_json(sent)
+    assert (refused.value.status, refused.value.code) == (400, code)
+    assert (refused.value.data or {}).get("field") == field
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000])
+def test_what_is_no_json(content: bytes) -> None:
+    with pytest.raises(RequestError) as refused:
+        parse_form("application/json", content)
+    assert refused.value.code == "INVALID_JSON"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [({"onBlank": "Keep"}, "onBlank"), ({"dryRun": "1"}, "dryRun"), ({"dryRun": ""}, "dryRun")],
+)
+def test_other_options_that_are_wrong(fields: dict[str, str], field: str) -> None:
+    error = refusal(**fields)
+    assert (error.code, error.data) == ("INVALID_FIELD", {"field": field})
+
+
+def test_without_a_column_map_and_a_delimiter_they_are_found_in_the_file() -> None:
+    options = parse_options({})
+    assert options.column_map is None
+    assert options.delimiter is None
+
+
+def test_a_request_is_the_same_however_its_body_is_written() -> None:
+    parts = list(FIELDS.items())
+    other = body(parts[::-1]).replace(BOUNDARY.encode(), b"another")
+    again = parse_form("multipart/form-data; boundary=another", other)
+    assert request_identity(again) == request_identity(parse())
+    assert request_identity(parse(file=FILE + b"x")) != request_identity(parse())
+    assert request_identity(parse(dryRun="true")) != request_identity(parse())
+    assert request_identity(parse(projectId="other")) != request_identity(parse())
+    assert request_identity(parse_json(JSON_FIELDS)) != request_identity(parse())
 
 
 @given(st.binary(max_size=400), st.text(max_size=80))

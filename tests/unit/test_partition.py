@@ -14,6 +14,8 @@ from contact_imports.partition import (
     MAX_BATCH_BYTES,
     MAX_BATCH_ROWS,
     EncodedBatch,
+    Repeats,
+    email_of,
     mapped_cells,
     partition_count,
     partition_of,
@@ -120,3 +122,24 @@ def test_a_batch_has_at_most_so_many_bytes() -> None:
     sent = batches_of(wide, 1)
     assert [len(numbers(batch)) for batch in sent] == [4, 4, 2]
     assert all(len(batch.rows) <= MAX_BATCH_BYTES + MAX_BATCH_ROWS for batch in sent)
+
+
+@given(st.lists(st.sampled_from([f"{n}@example.com" for n in range(30)])))
+def test_repeats_are_all_known(emails: list[str]) -> None:
+    repeats = Repeats()
+    for email in emails:
+        repeats.add(email)
+    repeated = {email for email in emails if emails.count(email) > 1}
+    assert {email for email in set(emails) if email in repeats} == repeated
+
+
+def test_rows_of_repeated_emails_are_marked_where_it_was_asked_for() -> None:
+    records = [
+        (n, ["", "", email]) for n, email in enumerate(("a@x.org", "b@x.org", "A@x.org "), 2)
+    ]
+    repeats = Repeats()
+    for _, record in records:
+        repeats.add(email_of(record, COLUMNS))
+    marked = [batch.repeated for batch in row_batches(records, COLUMNS, 1, repeats)]
+    assert marked == [(2, 4)]
+    assert [batch.repeated for batch in row_batches(records, COLUMNS, 1)] == [()]

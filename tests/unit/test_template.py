@@ -11,11 +11,16 @@ from pydantic import BaseModel
 from contact_imports.config import (
     ApiEnvironment,
     DeadLetterEnvironment,
+    ImportEndedEnvironment,
     ProcessorEnvironment,
     RowBatchEnvironment,
 )
-from contact_imports.import_job import IMPORT_DEADLINE_SECONDS, UPLOAD_DEADLINE_SECONDS
-from contact_imports.import_table import OPEN_INDEX
+from contact_imports.import_job import (
+    IMPORT_DEADLINE_SECONDS,
+    REPORT_SECONDS,
+    UPLOAD_DEADLINE_SECONDS,
+)
+from contact_imports.import_table import OPEN_INDEX, PROJECT_INDEX, REPORT_DUE
 from contact_imports.limits import MAX_UPLOAD_BYTES
 from tests.template import load, resources
 
@@ -40,7 +45,10 @@ def test_everything_is_encrypted() -> None:
 def test_the_bucket_is_private_and_expires_uploads() -> None:
     assert set(BUCKET["PublicAccessBlockConfiguration"].values()) == {True}
     lifecycle = {rule["Id"]: rule for rule in BUCKET["LifecycleConfiguration"]["Rules"]}
-    assert lifecycle["expire-uploads"]["ExpirationInDays"] == {"Ref": "UploadRetentionDays"}
+    assert lifecycle["expire-files"]["ExpirationInDays"] == {"Ref": "UploadRetentionDays"}
+    assert "Prefix" not in lifecycle["expire-files"]
+    assert lifecycle["expire-files"]["NoncurrentVersionExpiration"]["NoncurrentDays"] > 0
+    assert BUCKET["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
 @pytest.mark.parametrize("kind", ["AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"])
@@ -78,6 +86,7 @@ def test_everything_that_takes_tags_is_tagged() -> None:
         ("ProcessorFunction", ProcessorEnvironment),
         ("RowBatchFunction", RowBatchEnvironment),
         ("DeadLetterFunction", DeadLetterEnvironment),
+        ("ImportEndedFunction", ImportEndedEnvironment),
     ],
 )
 def test_a_function_gets_the_environment_that_it_reads(
@@ -127,9 +136,27 @@ def test_an_import_is_failed_only_when_no_row_of_it_can_still_be_under_way() -> 
     assert retention + sending + FUNCTIONS["RowBatchFunction"]["Timeout"] <= IMPORT_DEADLINE_SECONDS
 
 
-def test_open_imports_can_be_found_by_deadline() -> None:
-    (index,) = TABLES["ImportsTable"]["GlobalSecondaryIndexes"]
-    assert index["IndexName"] == OPEN_INDEX
+def test_imports_can_be_found_by_deadline_and_by_project() -> None:
+    indexes = TABLES["ImportsTable"]["GlobalSecondaryIndexes"]
+    assert {index["IndexName"] for index in indexes} == {OPEN_INDEX, PROJECT_INDEX}
+
+
+def test_what_is_kept_for_a_while_goes_by_itself() -> None:
+    for table in ("DryRunContactsTable", "IdempotencyTable", "ImportsTable"):
+        assert TABLES[table]["TimeToLiveSpecification"]["Enabled"] is True
+
+
+def test_only_what_was_uploaded_or_dropped_starts_the_processor() -> None:
+    events = FUNCTIONS["ProcessorFunction"]["Events"].values()
+    prefixes = [event["Properties"]["Filter"]["S3Key"]["Rules"][0]["Value"] for event in events]
+    assert sorted(prefixes) == ["drop/", "imports/"]
+
+
+def test_the_stream_starts_a_function_at_an_imports_end_alone_and_once() -> None:
+    (event,) = FUNCTIONS["ImportEndedFunction"]["Events"].values()
+    (one,) = event["Properties"]["FilterCriteria"]["Filters"]
+    assert json.loads(one["Pattern"]) == {"dynamodb": {"NewImage": {"report": {"S": [REPORT_DUE]}}}}
+    assert event["Properties"]["MaximumRecordAgeInSeconds"] > REPORT_SECONDS
 
 
 def test_what_the_gateway_refuses_has_the_errors_shape() -> None:
@@ -169,12 +196,22 @@ def test_no_permission_is_open() -> None:
         assert statement["Resource"] != "*"
 
 
-def test_only_row_batch_writes_contacts_and_only_the_processor_reads_files() -> None:
+def test_who_may_write_contacts_and_files() -> None:
     may = {(role, action) for role, s in statements() for action in _list(s["Action"])}
     assert {role for role, action in may if "PartiQL" in action} == {"RowBatchRole"}
-    assert {role for role, action in may if action == "s3:GetObject"} == {"ProcessorRole"}
-    assert {role for role, action in may if action == "s3:PutObject"} == {"ApiRole"}
+    files = [(role, s) for role, s in statements() if "s3:PutObject" in _list(s["Action"])]
+    written = {
+        (role, resource["Fn::Sub"].rsplit("/", 2)[1])
+        for role, s in files
+        for resource in _list(s["Resource"])
+    }
+    # Nothing that a function writes starts another import, but for the API's uploads.
+    assert written == {
+        ("ApiRole", "imports"),
+        ("ImportEndedRole", "reports"),
+        ("ImportEndedRole", "results"),
+    }
 
 
-def _list(value: Any) -> list[str]:
+def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]

@@ -9,7 +9,7 @@ from datetime import datetime
 from pydantic import ConfigDict, TypeAdapter
 
 from contact_imports.contact import Outcome, Row, normalise_email, read_row
-from contact_imports.contact_table import ContactTable
+from contact_imports.contact_table import ContactTable, DryRunContacts
 from contact_imports.errors import RowError
 from contact_imports.import_job import Import
 from contact_imports.import_table import BatchKey, ImportTable
@@ -51,6 +51,7 @@ def take_message(
     message: RowMessage,
     imports: ImportTable,
     contacts: ContactTable,
+    dry_run_contacts: ContactTable,
     now: datetime,
     *,
     give_up: bool = False,
@@ -68,12 +69,13 @@ def take_message(
         seq = message.seq
         partition = imports.partition(message.importId, message.partition)
         if not partition.settled(seq):
+            of_batch = _contacts(message, contacts, dry_run_contacts)
             # A batch that was overtaken must not be applied after the batches that were to follow it.
             if give_up or seq in partition.gaps:
-                results = _settle(message, contacts)
+                results = _settle(message, of_batch)
             else:
                 overtaking = partition.next_seq < seq or bool(partition.gaps)
-                results = _apply(message, contacts, overtaking=overtaking)
+                results = _apply(message, of_batch, overtaking=overtaking)
             key = BatchKey(message.importId, message.partition, seq, message.last)
             partition = imports.commit(key, partition, results.outcomes, results.errors)
             outcomes = dict(results.outcomes)
@@ -81,12 +83,24 @@ def take_message(
     return Taken(message.importId, message.partition, seq, outcomes, ended)
 
 
-def _apply(batch: RowBatch, contacts: ContactTable, *, overtaking: bool) -> RowResults:
+def _contacts(
+    batch: RowBatch, contacts: ContactTable, dry_run_contacts: ContactTable
+) -> ContactTable | DryRunContacts:
+    """The contacts that a batch is applied to: those of the project, or what a dry run makes of them."""
+    if not batch.dryRun:
+        return contacts
+    repeated = {normalise_email(cells[0]) for row, cells in batch.rows if row in batch.repeated}
+    return DryRunContacts(contacts, dry_run_contacts, batch.importId, repeated)
+
+
+def _apply(
+    batch: RowBatch, contacts: ContactTable | DryRunContacts, *, overtaking: bool
+) -> RowResults:
     """Applies a batch's rows to their contacts, reading again whatever another import has changed."""
     results = _rejected(batch)
     pending: dict[str, list[Row]] = {}
     for number, cells in batch.rows:
-        row = read_row(number, batch.fields, cells, batch.tags)
+        row = read_row(number, batch.fields, cells, batch.tags, batch.onBlank)
         if isinstance(row, RowError):
             results.outcomes[Outcome.FAILED] += 1
             results.errors.append(row)
@@ -110,7 +124,7 @@ def _apply(batch: RowBatch, contacts: ContactTable, *, overtaking: bool) -> RowR
     return results
 
 
-def _settle(batch: RowBatch, contacts: ContactTable) -> RowResults:
+def _settle(batch: RowBatch, contacts: ContactTable | DryRunContacts) -> RowResults:
     """Counts a batch's rows without applying them: as failed, but for those that contacts show as applied."""
     results = _rejected(batch)
     if not batch.rows:

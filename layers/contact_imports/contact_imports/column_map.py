@@ -14,6 +14,26 @@ from contact_imports.limits import MAX_COLUMNS, MAX_CUSTOM_FIELD_KEY_CHARS, MAX_
 
 STANDARD_FIELDS = ("firstName", "lastName", "name", "phone", "country", "language")
 CUSTOM_FIELD_PREFIX = "customFields."
+REPORT_COLUMNS = ("import_row", "import_error")
+"""What the failed-rows report adds after a file's own columns; they are ignored when it is sent again."""
+
+_NAMES = {
+    "email": (
+        *("email", "emailaddress", "mail", "mailaddress", "emailid", "primaryemail", "email1"),
+        *("emailaddress1", "contactemail", "useremail", "workemail", "businessemail", "personalemail"),
+    ),
+    "firstName": ("firstname", "givenname", "forename", "first", "fname"),
+    "lastName": ("lastname", "surname", "familyname", "last", "lname"),
+    "name": ("name", "fullname", "displayname", "contactname", "contact"),
+    "phone": (
+        *("phone", "phonenumber", "telephone", "telephonenumber", "tel", "mobile", "mobilephone"),
+        *("mobilenumber", "cell", "cellphone", "phone1", "primaryphone", "workphone", "businessphone"),
+        *("homephone",),
+    ),
+    "country": ("country", "countryname", "countryregion", "countrycode", "homecountry"),
+    "language": ("language", "lang", "locale", "preferredlanguage", "languagecode"),
+}  # fmt: skip
+"""Usual names of a field's column, the likeliest first: letters and digits alone, in lower case."""
 
 _HEADERS_SHOWN = 20
 
@@ -62,11 +82,15 @@ class ColumnMap(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A column map that was found in a file: `positions[i]` is the column of `fields[i]`; fields[0] is email."""
+    """A column map that was found in a file: `positions[i]` is the column of `fields[i]`; fields[0] is email.
+
+    `width` is the number of columns without those of a report, which `is_report` says there are.
+    """
 
     fields: tuple[str, ...]
     positions: tuple[int, ...]
     width: int
+    is_report: bool = False
 
 
 def find_columns(column_map: ColumnMap, header: Sequence[str]) -> Columns:
@@ -75,16 +99,76 @@ def find_columns(column_map: ColumnMap, header: Sequence[str]) -> Columns:
     An exact match goes before one that differs in case. Raises FileError where a mapped header is missing
     or stands more than once.
     """
-    if len(header) > MAX_COLUMNS:
-        raise FileError(
-            "UNREADABLE_FILE",
-            f"The file has {len(header)} columns; {MAX_COLUMNS} is the most. Remove columns that are not mapped.",
-        )
-    names = [cell.strip() for cell in header]
+    width, is_report = _own_columns(header, column_map)
+    names = [cell.strip() for cell in header[:width]]
     folded = [name.casefold() for name in names]
     mapped = column_map.headers()
     positions = tuple(_find(field, wanted, names, folded) for field, wanted in mapped.items())
-    return Columns(tuple(mapped), positions, len(header))
+    return Columns(tuple(mapped), positions, width, is_report)
+
+
+def match_columns(header: Sequence[str]) -> ColumnMap:
+    """The column map that a header speaks for itself; what is no standard field becomes a custom field.
+
+    Case, blanks, punctuation and usual synonyms do not matter. Raises FileError where no column is the
+    email, or names are too long or the same.
+    """
+    width, _ = _own_columns(header, None)
+    names = [cell.strip() for cell in header[:width]]
+    plain = ["".join(filter(str.isalnum, name.casefold())) for name in names]
+    mapped: dict[str, int] = {}
+    for field, usual in _NAMES.items():
+        for name in usual:
+            found = [position for position, one in enumerate(plain) if one == name]
+            if len(found) > 1:
+                raise _ambiguous(field, names[found[0]], found)
+            if found:
+                mapped[field] = found[0]
+                break
+    if "email" not in mapped:
+        raise _not_found("email", "Email", names)
+    custom: dict[str, int] = {}
+    taken = set(mapped.values())
+    for position, name in enumerate(names):
+        if not name or position in taken:
+            continue
+        if len(name) > MAX_CUSTOM_FIELD_KEY_CHARS:
+            raise FileError(
+                "INVALID_HEADER",
+                f"The name of column {position + 1} has {len(name):,} characters; "
+                f"{MAX_CUSTOM_FIELD_KEY_CHARS} is the most without a column map. Make it shorter.",
+                data={"columns": [position + 1]},
+            )
+        same = [other for other, one in enumerate(names) if one.casefold() == name.casefold()]
+        if len(same) > 1:
+            raise _ambiguous(CUSTOM_FIELD_PREFIX + name, name, same)
+        custom[name] = position
+    if len(custom) > MAX_CUSTOM_FIELDS:
+        raise _too_wide(len(custom))
+    standard = {field: names[position] for field, position in mapped.items()}
+    try:
+        return ColumnMap(**standard, customFields={name: name for name in custom})
+    except ValidationError:
+        raise FileError(
+            "INVALID_HEADER", "A column's name cannot be stored. Rename it, or send a column map."
+        ) from None
+
+
+def _own_columns(header: Sequence[str], column_map: ColumnMap | None) -> tuple[int, bool]:
+    """How many columns are the file's own, and whether those of a report follow them.
+
+    A file that maps a column of such a name has it for itself.
+    """
+    if len(header) > MAX_COLUMNS:
+        raise _too_wide(len(header))
+    names = [cell.strip() for cell in header]
+    while names and not names[-1]:
+        names.pop()
+    added = len(REPORT_COLUMNS)
+    mapped = set(column_map.headers().values()) if column_map else set()
+    if tuple(names[-added:]) == REPORT_COLUMNS and mapped.isdisjoint(REPORT_COLUMNS):
+        return len(names) - added, True
+    return len(header), False
 
 
 def _find(field: str, wanted: str, names: list[str], folded: list[str]) -> int:
@@ -93,14 +177,26 @@ def _find(field: str, wanted: str, names: list[str], folded: list[str]) -> int:
         if len(found) == 1:
             return found[0]
         if found:
-            columns = ", ".join(str(position + 1) for position in found)
-            raise FileError(
-                "AMBIGUOUS_COLUMN",
-                f"The file has {len(found)} columns named {wanted!r} (columns {columns}), so {field} could be "
-                "any of them. Rename them so that each name stands once.",
-                data={"field": field, "header": wanted, "columns": [p + 1 for p in found]},
-            )
+            raise _ambiguous(field, wanted, found)
     raise _not_found(field, wanted, names)
+
+
+def _ambiguous(field: str, name: str, positions: Sequence[int]) -> FileError:
+    numbers = [position + 1 for position in positions]
+    columns = ", ".join(map(str, numbers))
+    return FileError(
+        "AMBIGUOUS_COLUMN",
+        f"The file has {len(numbers)} columns named {name!r} (columns {columns}), so {field} could be "
+        "any of them. Rename them so that each name stands once.",
+        data={"field": field, "header": name, "columns": numbers},
+    )
+
+
+def _too_wide(columns: int) -> FileError:
+    return FileError(
+        "UNREADABLE_FILE",
+        f"The file has {columns} columns; {MAX_COLUMNS} is the most. Remove columns that are not mapped.",
+    )
 
 
 def _not_found(field: str, wanted: str, names: list[str]) -> FileError:

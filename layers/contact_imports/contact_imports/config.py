@@ -21,6 +21,7 @@ class ApiEnvironment(_Environment):
     """Of the api function."""
 
     API_KEYS_TABLE: str
+    IDEMPOTENCY_TABLE: str
     IMPORTS_TABLE: str
     UPLOADS_BUCKET: str
 
@@ -38,6 +39,7 @@ class RowBatchEnvironment(_Environment):
     """Of the row_batch function."""
 
     CONTACTS_TABLE: str
+    DRY_RUN_CONTACTS_TABLE: str
     IMPORTS_TABLE: str
 
 
@@ -45,6 +47,16 @@ class DeadLetterEnvironment(_Environment):
     """Of the dead_letter function."""
 
     CONTACTS_TABLE: str
+    DRY_RUN_CONTACTS_TABLE: str
     IMPORTS_TABLE: str
     PROCESSOR_FAILURES_QUEUE_ARN: str
     ROW_QUEUE_URL: str
+    UPLOADS_BUCKET: str
+
+
+class ImportEndedEnvironment(_Environment):
+    """Of the import_ended function."""
+
+    EVENT_BUS_NAME: str
+    IMPORTS_TABLE: str
+    UPLOADS_BUCKET: str

@@ -20,6 +20,13 @@ class OnConflict(StrEnum):
     UPSERT = "upsert"
 
 
+class OnBlank(StrEnum):
+    """What a blank cell of a mapped column does to the value that is there."""
+
+    KEEP = "keep"
+    CLEAR = "clear"
+
+
 class Outcome(StrEnum):
     """What became of a row; the names are those of the API's counts."""
 
@@ -41,10 +48,14 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A valid row: its number in the file, and its non-blank values as a contact."""
+    """A valid row: its number in the file, and its non-blank values as a contact.
+
+    `cleared` are the fields whose value it takes away, as the column map names them.
+    """
 
     number: int
     contact: Contact
+    cleared: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +73,11 @@ def normalise_email(cell: str) -> str:
 
 
 def read_row(
-    number: int, fields: Sequence[str], cells: Sequence[str], tags: Iterable[str]
+    number: int,
+    fields: Sequence[str],
+    cells: Sequence[str],
+    tags: Iterable[str],
+    on_blank: OnBlank = OnBlank.KEEP,
 ) -> Row | RowError:
     """The row that the mapped cells make, or why it is none.
 
@@ -79,9 +94,11 @@ def read_row(
         return RowError(number, "invalid_email", "The email is not a valid address.", "email")
     standard: dict[str, str] = {}
     custom: dict[str, str] = {}
+    blank: list[str] = []
     for name, cell in zip(fields[1:], cells[1:], strict=True):
         value = cell.strip()
         if not value:
+            blank.append(name)
             continue
         limit = MAX_VALUE_CHARS.get(name, MAX_CUSTOM_VALUE_CHARS)
         if len(value) > limit:
@@ -91,17 +108,21 @@ def read_row(
             custom[name.removeprefix(CUSTOM_FIELD_PREFIX)] = value
         else:
             standard[name] = value
-    return Row(number, Contact(email, standard, custom, frozenset(tags)))
+    cleared = frozenset(blank) if on_blank is OnBlank.CLEAR else frozenset[str]()
+    return Row(number, Contact(email, standard, custom, frozenset(tags)), cleared)
 
 
-def merge(existing: Contact, row: Contact) -> Contact:
-    """The contact after a row: values replace, blanks leave, custom fields go key by key, tags add up."""
-    return Contact(
-        existing.email,
-        {**existing.fields, **row.fields},
-        {**existing.custom_fields, **row.custom_fields},
-        existing.tags | row.tags,
-    )
+def merge(existing: Contact, row: Row) -> Contact:
+    """The contact after a row: its values replace, what it clears goes, the rest stays; custom fields go
+    key by key, tags add up."""
+    fields = {**existing.fields, **row.contact.fields}
+    custom_fields = {**existing.custom_fields, **row.contact.custom_fields}
+    for name in row.cleared:
+        if name.startswith(CUSTOM_FIELD_PREFIX):
+            custom_fields.pop(name.removeprefix(CUSTOM_FIELD_PREFIX), None)
+        else:
+            fields.pop(name, None)
+    return Contact(existing.email, fields, custom_fields, existing.tags | row.contact.tags)
 
 
 def apply_row(existing: Contact | None, row: Row, on_conflict: OnConflict) -> Applied:
@@ -110,7 +131,7 @@ def apply_row(existing: Contact | None, row: Row, on_conflict: OnConflict) -> Ap
         return Applied(row.contact, Outcome.CREATED)
     if on_conflict is OnConflict.SKIP:
         return Applied(existing, Outcome.SKIPPED)
-    merged = merge(existing, row.contact)
+    merged = merge(existing, row)
     if merged != existing and contact_bytes(merged) > MAX_CONTACT_BYTES:
         message = f"The contact would grow over {MAX_CONTACT_BYTES:,} bytes with this row's values."
         return Applied(existing, Outcome.FAILED, RowError(row.number, "contact_too_large", message))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 KEYS_A_PROJECT = 256
 """Partition keys that a project's contacts are spread over: DynamoDB writes 1,000 units a second to one.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html"""
+
+DRY_RUN_LIFETIME = timedelta(days=3)
+"""How long what a dry run makes of contacts is kept: longer than any import runs."""
 
 _READ_LIMIT = 100  # keys a BatchGetItem
 _WRITE_LIMIT = 25  # statements a BatchExecuteStatement
@@ -48,9 +53,13 @@ class ContactWriteError(Exception):
 class ContactTable:
     """Contacts by project and email. Give it a client whose connection pool has room for 8 threads."""
 
-    def __init__(self, client: DynamoDBClient, table_name: str) -> None:
+    def __init__(
+        self, client: DynamoDBClient, table_name: str, lifetime: timedelta | None = None
+    ) -> None:
+        """Contacts are written to stay, or where a `lifetime` is given, to be deleted after it."""
         self._client = client
         self._table = table_name
+        self._lifetime = lifetime
         self._threads = ThreadPoolExecutor(_THREADS)
 
     def read(self, project_id: str, emails: Iterable[str]) -> dict[str, StoredContact]:
@@ -125,6 +134,9 @@ class ContactTable:
     def _statement(self, project_id: str, stored: StoredContact) -> BatchStatementRequestTypeDef:
         key = _key(project_id, stored.contact.email)
         values = _to_item(stored)
+        if self._lifetime is not None:
+            expires_at = datetime.now(UTC) + self._lifetime
+            values["expiresAt"] = {"N": str(int(expires_at.timestamp()))}
         if stored.version == 1:
             item = {**key, **values}
             fields = ",".join(f"'{name}':?" for name in item)
@@ -132,11 +144,52 @@ class ContactTable:
                 "Statement": f'INSERT INTO "{self._table}" VALUE {{{fields}}}',
                 "Parameters": list(item.values()),
             }
-        sets = " ".join(f'SET "{name}"=?' for name in values)
+        sets = " ".join(
+            [
+                *(f'SET "{name}"=?' for name in values),
+                *(f'REMOVE "{name}"' for name in sorted(stored.emptied)),
+            ]
+        )
         return {
             "Statement": f'UPDATE "{self._table}" {sets} WHERE pk=? AND email=? AND "version"=?',
             "Parameters": [*values.values(), *key.values(), {"N": str(stored.version - 1)}],
         }
+
+
+class DryRunContacts:
+    """Contacts as a dry run of an import makes them: read where they are, written elsewhere.
+
+    Only contacts of `repeated` emails are written, for the rows of the same email that are still to come;
+    of the others, nobody asks again.
+    """
+
+    def __init__(
+        self, contacts: ContactTable, scratch: ContactTable, import_id: str, repeated: set[str]
+    ) -> None:
+        self._contacts = contacts
+        self._scratch = scratch
+        self._import_id = import_id
+        self._repeated = repeated
+        self._written: set[str] = set()
+
+    def read(self, project_id: str, emails: Iterable[str]) -> dict[str, StoredContact]:
+        """The contacts that exist or that the dry run made, by email."""
+        emails = list(emails)
+        written = self._scratch.read(self._import_id, self._repeated.intersection(emails))
+        self._written |= written.keys()
+        found = self._contacts.read(project_id, [email for email in emails if email not in written])
+        return found | written
+
+    def write(self, _project_id: str, contacts: Iterable[StoredContact]) -> set[str]:
+        """As ContactTable's."""
+        repeated = (stored for stored in contacts if stored.contact.email in self._repeated)
+        return self._scratch.write(
+            self._import_id,
+            [
+                stored if stored.contact.email in self._written else replace(stored, version=1)
+                for stored in repeated
+            ],
+        )
 
 
 def _key(project_id: str, email: str) -> dict[str, AttributeValueTypeDef]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
+from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 from contact_imports.api_keys import ApiKey, ApiKeyTable, Scope
-from contact_imports.column_map import find_columns
-from contact_imports.csv_rows import read_header, read_in_encoding, read_records
+from contact_imports.contact_file import open_contact_file
+from contact_imports.csv_rows import HEAD_BYTES, read_in_encoding
 from contact_imports.errors import FileError, RequestError
-from contact_imports.import_form import ImportForm, parse_form
-from contact_imports.import_job import Import, Status, new_import_id
+from contact_imports.file_stream import PlainFile, plain_head
+from contact_imports.import_form import ImportForm
+from contact_imports.import_job import Import, ImportOptions, Status, iso, new_import_id
 from contact_imports.import_table import ImportTable
 from contact_imports.uploads import Uploads
 
@@ -46,34 +51,49 @@ def authenticate(authorization: str | None, scope: Scope, keys: ApiKeyTable) -> 
 
 
 def create_import(
-    key: ApiKey,
-    content_type: str | None,
-    body: bytes,
-    imports: ImportTable,
-    uploads: Uploads,
-    now: datetime,
-) -> Import:
-    """Accepts an upload: records its import, then stores the file, whose event starts the processor.
+    form: ImportForm, imports: ImportTable, uploads: Uploads, now: datetime
+) -> dict[str, Any]:
+    """Accepts a request: records its import, then stores the file, whose event starts the processor; or
+    gives out a form for it, with which the sender does that.
 
-    Raises RequestError (400, 403, 413); then nothing was recorded.
+    Returns the `data` of the answer. Raises RequestError 400; then nothing was recorded.
     """
-    form = parse_form(content_type, body)
-    if form.project_id not in key.projects:
-        raise RequestError(
-            403,
-            "PROJECT_FORBIDDEN",
-            "The API key may not use this project. Use a key of the project.",
-            data={"projectId": form.project_id},
-        )
-    try:
-        _check_header(form)
-    except FileError as error:
-        data = {"field": "file", **(error.data or {})}
-        raise RequestError(400, error.code, error.message, data=data) from None
-    job = Import(new_import_id(now), form.project_id, Status.PROCESSING, form.options, now)
+    if form.file is not None:
+        try:
+            _check_header(form.file, form.options)
+        except FileError as error:
+            data = {"field": "file", **(error.data or {})}
+            raise RequestError(400, error.code, error.message, data=data) from None
+    status = Status.PENDING if form.file is None else Status.PROCESSING
+    job = Import(new_import_id(now), form.project_id, status, form.options, now)
     imports.create(job, now)
-    uploads.put(job.project_id, job.id, form.file)
-    return job
+    answer: dict[str, Any] = {
+        "object": "contact_import",
+        "id": job.id,
+        "status": job.status.value,
+    }
+    if form.file is not None:
+        uploads.put(job.project_id, job.id, form.file)
+        return answer
+    upload = uploads.form(job.project_id, job.id, now)
+    return answer | {
+        "upload": {
+            "url": upload.url,
+            "fields": dict(upload.fields),
+            "max_bytes": upload.max_bytes,
+            "expires_at": iso(upload.expires_at),
+        }
+    }
+
+
+def request_identity(form: ImportForm) -> str:
+    """A hash of what a request asks for, however its body was written."""
+    options = asdict(form.options)
+    column_map = form.options.column_map
+    options["column_map"] = column_map.model_dump(mode="json") if column_map else None
+    file = None if form.file is None else hashlib.sha256(form.file).hexdigest()
+    text = json.dumps([form.project_id, options, file], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def get_import(key: ApiKey, import_id: str, imports: ImportTable) -> Import:
@@ -90,9 +110,22 @@ def import_not_found() -> RequestError:
     return RequestError(404, "IMPORT_NOT_FOUND", message)
 
 
-def _check_header(form: ImportForm) -> None:
-    def check(encoding: str) -> None:
-        records = read_records(io.BytesIO(form.file), encoding, form.options.delimiter)
-        find_columns(form.options.column_map, read_header(records))
+def check_project(key: ApiKey, project_id: str) -> None:
+    """Raises RequestError 403 where the key may not use a project."""
+    if project_id not in key.projects:
+        raise RequestError(
+            403,
+            "PROJECT_FORBIDDEN",
+            "The API key may not use this project. Use a key of the project.",
+            data={"projectId": project_id},
+        )
 
-    read_in_encoding(form.file, check)
+
+def _check_header(content: bytes, options: ImportOptions) -> None:
+    head = plain_head(content[:HEAD_BYTES])
+
+    def check(encoding: str) -> None:
+        file = PlainFile(io.BufferedReader(io.BytesIO(content)), len(content))
+        open_contact_file(file, head, encoding, options)
+
+    read_in_encoding(head, check)

@@ -21,42 +21,58 @@ Record = tuple[int, list[str]]
 T = TypeVar("T")
 
 HEAD_BYTES = 4096
-"""What `possible_encodings` looks at."""
+"""What `possible_encodings` and `likely_delimiter` look at."""
+
+DELIMITERS = (",", ";", "\t", "|")
+"""Those that `likely_delimiter` tells apart; where two fit as well, the first."""
 
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _NOT_CSV = {
     b"PK\x03\x04": "an Excel workbook or a zip archive",
     b"\xd0\xcf\x11\xe0": "an Excel workbook",
     b"%PDF": "a PDF",
-    b"\x1f\x8b": "a gzip archive",
+    b"{\\rtf": "a Rich Text document",
+    b"\x89PNG": "an image",
+    b"\xff\xd8\xff": "an image",
+    b"GIF8": "an image",
 }
+_MARKUP = (b"<!doctype", b"<html", b"<head", b"<meta", b"<body", b"<table", b"<?xml")
+# Every C0 control character but tab, line feed, vertical tab, form feed, return and escape.
+_CONTROLS = bytes(set(range(32)) - {9, 10, 11, 12, 13, 27})
+_BINARY_SHARE = 0.1
+"""Control characters among the bytes of a head that make it binary: damaged text has a few."""
+_UTF16_NUL_SHARE = 0.3
 
 
 def possible_encodings(head: bytes) -> tuple[str, ...]:
-    """The encodings to try on a file, in this order, from its first HEAD_BYTES.
+    """The encodings to try on a file, in this order, from its first HEAD_BYTES, gunzipped.
 
     A byte order mark decides; otherwise UTF-8, and where a byte of the file is not UTF-8 the whole file
     is Windows-1252, which Excel writes. Raises FileError for what is no text.
     """
+    head = head[:HEAD_BYTES]
     for magic, name in _NOT_CSV.items():
         if head.startswith(magic):
-            raise FileError(
-                "UNREADABLE_FILE", f"The file is {name}, not a CSV. Save it as CSV and send that."
-            )
+            raise _no_csv(name)
     if head.startswith(_UTF16_BOMS):
         return ("utf-16",)
-    if b"\0" in head[:HEAD_BYTES]:
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_MARKUP):
+        raise _no_csv("a web page or XML, even if its name ends in .xls or .csv")
+    if head.count(b"\0") > len(head) * _UTF16_NUL_SHARE:
         raise FileError(
-            "UNREADABLE_FILE", "The file is binary, not text. Save it as CSV and send that."
+            "UNREADABLE_FILE",
+            "The file is binary, or UTF-16 without a byte order mark. Save it as CSV in UTF-8.",
         )
+    if len(head) - len(head.translate(None, _CONTROLS)) > len(head) * _BINARY_SHARE:
+        raise _no_csv("binary, not text")
     return ("utf-8-sig", "cp1252")
 
 
 def read_in_encoding(head: bytes, read: Callable[[str], T]) -> T:
     """What `read` makes of a file, given the first possible encoding that everything it reads is in.
 
-    `head` is the file's beginning, at least HEAD_BYTES of it if it has so many. Raises FileError where the
-    file is in none, and what `read` raises.
+    `head` is the file's beginning, gunzipped, at least HEAD_BYTES of it if it has so many. Raises FileError
+    where the file is in none, and what `read` raises.
     """
     encodings = possible_encodings(head)
     for encoding in encodings:
@@ -70,33 +86,61 @@ def read_in_encoding(head: bytes, read: Callable[[str], T]) -> T:
     )
 
 
-def read_records(file: BinaryIO, encoding: str, delimiter: str) -> Iterator[Record]:
-    """Every record of a file with its number, from 1, blank lines (no cells) included.
+def likely_delimiter(head: bytes, encoding: str) -> str:
+    """The delimiter that splits a file's header into the most columns, from its first HEAD_BYTES."""
+    text = head[:HEAD_BYTES].decode(encoding, errors="ignore")
+    lines = [line for line in text.splitlines(keepends=True) if line.strip()]
 
-    Raises FileError, once it gets there, where the file cannot be read on: a quote that is never closed,
-    an oversized cell; raises UnicodeDecodeError where the file is not in this encoding.
-    """
-    text = io.TextIOWrapper(file, encoding=encoding, newline="")
-    # csv.reader takes the end of the file for the end of a quoted cell. One more, empty line tells the
-    # two apart: it is a record of no cells, unless a quote is still open.
-    reader = csv.reader(itertools.chain(text, [""]), delimiter=delimiter)
-    held: Record | None = None
-    started = line = 1
-    try:
-        for held_next in enumerate(reader, 1):
-            if held is not None:
-                yield held
-                started = line + 1
-            held = held_next
-            line = reader.line_num
-    except csv.Error as error:
-        raise FileError("UNREADABLE_FILE", _explain(error, reader.line_num)) from None
-    if held is None or held[1]:
-        raise FileError(
-            "UNREADABLE_FILE",
-            f"A quote is opened in the record that starts at line {started} and never closed. "
-            "Close it, or double a quote that is part of a value.",
-        )
+    def columns(delimiter: str) -> int:
+        try:
+            return len(next(csv.reader(lines, delimiter=delimiter), []))
+        except csv.Error:
+            return 0
+
+    return max(DELIMITERS, key=columns)
+
+
+class RecordReader:
+    """A file's records; `line` is the line that the last one that was given out starts at, from 1."""
+
+    def __init__(self, file: BinaryIO, encoding: str, delimiter: str) -> None:
+        self.line = 1
+        self._file = file
+        self._encoding = encoding
+        self._delimiter = delimiter
+
+    def __iter__(self) -> Iterator[Record]:
+        """Every record with its number, from 1, blank lines (no cells) included.
+
+        Raises FileError, once it gets there, where the file cannot be read on: a quote that is never closed,
+        an oversized cell; raises UnicodeDecodeError where the file is not in this encoding.
+        """
+        text = io.TextIOWrapper(self._file, encoding=self._encoding, newline="")
+        # csv.reader takes the end of the file for the end of a quoted cell. One more, empty line tells the
+        # two apart: it is a record of no cells, unless a quote is still open.
+        reader = csv.reader(itertools.chain(text, [""]), delimiter=self._delimiter)
+        held: Record | None = None
+        line = 0
+        try:
+            for held_next in enumerate(reader, 1):
+                if held is not None:
+                    yield held
+                    self.line = line + 1
+                held = held_next
+                line = reader.line_num
+        except csv.Error as error:
+            raise FileError("UNREADABLE_FILE", _explain(error, reader.line_num)) from None
+        if held is None or held[1]:
+            raise FileError(
+                "UNREADABLE_FILE",
+                f"A quote is opened in the record that starts at line {self.line} and never closed. "
+                "Close it, or double a quote that is part of a value.",
+            )
+
+
+def read_records(file: BinaryIO, encoding: str, delimiter: str) -> Iterator[Record]:
+    """Every record of a file, as RecordReader gives them."""
+    return iter(RecordReader(file, encoding, delimiter))
 
 
 def is_blank(record: list[str]) -> bool:
@@ -119,3 +163,9 @@ def _explain(error: csv.Error, line: int) -> str:
             "mostly a quote before it that is never closed."
         )
     return f"The file cannot be read at line {line}: {error}."
+
+
+def _no_csv(what: str) -> FileError:
+    return FileError(
+        "UNREADABLE_FILE", f"The file is {what}, not a CSV. Save it as CSV and send that."
+    )

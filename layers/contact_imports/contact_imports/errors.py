@@ -26,10 +26,20 @@ RequestErrorCode = Literal[
     "UNREADABLE_FILE",
     "COLUMN_NOT_FOUND",
     "AMBIGUOUS_COLUMN",
+    "INVALID_HEADER",
+    "INVALID_JSON",
+    "INVALID_PARAMETER",
+    "INVALID_IDEMPOTENCY_KEY",
+    "IDEMPOTENCY_CONFLICT",
+    "IDEMPOTENCY_IN_PROGRESS",
+    "REPORT_NOT_READY",
+    "REPORT_NOT_FOUND",
     "INTERNAL_ERROR",
 ]
 
-FileErrorCode = Literal["EMPTY_FILE", "UNREADABLE_FILE", "COLUMN_NOT_FOUND", "AMBIGUOUS_COLUMN"]
+FileErrorCode = Literal[
+    "EMPTY_FILE", "UNREADABLE_FILE", "COLUMN_NOT_FOUND", "AMBIGUOUS_COLUMN", "INVALID_HEADER"
+]
 
 RowErrorCode = Literal[
     "invalid_email",
@@ -82,3 +92,8 @@ class RowError:
     code: RowErrorCode
     message: str
     field: str | None = field(default=None)
+
+
+def not_processed(row: int) -> RowError:
+    """Why a row is failed that nobody could apply, although nothing is wrong with it."""
+    return RowError(row, "not_processed", "The row could not be processed. Import it again.")

@@ -1,4 +1,4 @@
-"""The multipart form of CreateContactImport, as it is sent and as it is meant."""
+"""The request of CreateContactImport, as it is sent and as it is meant: a form, JSON, or an object's metadata."""
 
 from __future__ import annotations
 
@@ -7,72 +7,167 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from multipart import MultipartError, MultipartParser, parse_options_header
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contact_imports.column_map import ColumnMap
-from contact_imports.contact import OnConflict
+from contact_imports.contact import OnBlank, OnConflict
 from contact_imports.errors import RequestError, RequestErrorCode
 from contact_imports.import_job import ImportOptions
-from contact_imports.limits import MAX_FIELD_BYTES, MAX_TAG_CHARS, MAX_TAGS, MAX_UPLOAD_BYTES
+from contact_imports.limits import (
+    MAX_FIELD_BYTES,
+    MAX_FILE_BYTES,
+    MAX_TAG_CHARS,
+    MAX_TAGS,
+    MAX_UPLOAD_BYTES,
+)
 
-_FIELDS = ("file", "projectId", "columnMap", "onConflict", "delimiter", "tags")
-_REQUIRED = ("file", "projectId", "columnMap")
+_FIELDS = ("file", "projectId", "columnMap", "onConflict", "onBlank", "delimiter", "tags", "dryRun")
 _MAX_PARTS = 32
 # Part of an S3 key and of DynamoDB keys, so that no other character needs escaping there.
 _PROJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TABS = {"tab", "\\t"}
 # csv takes none of these; NUL is left out as well.
 _NO_DELIMITERS = {'"', "\r", "\n", "\0"}
+_TRUTH = {"true": True, "false": False}
+
+
+class ImportFields(BaseModel):
+    """The fields of a request, without its file: as JSON, or each as text in a form."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    projectId: Annotated[str, Field(description="Project ID")]
+    columnMap: Annotated[
+        str | dict[str, Any],
+        Field(
+            description="JSON string mapping subscriber fields to CSV header names, or the object"
+        ),
+    ]
+    onConflict: Annotated[
+        Literal["skip", "upsert"],
+        Field(description="How to handle rows whose email already exists."),
+    ] = "upsert"
+    delimiter: Annotated[str, Field(description="CSV field delimiter.")] = ","
+    tags: Annotated[
+        str | list[str],
+        Field(description="Tag names to apply to every imported contact, as an array or as text."),
+    ] = ""
+    onBlank: Annotated[
+        Literal["keep", "clear"],
+        Field(description="Whether a blank cell leaves or removes the value that is there."),
+    ] = "keep"
+    dryRun: Annotated[
+        bool | Literal["true", "false"],
+        Field(description="Whether to count and report only, without changing anything."),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True)
 class ImportForm:
-    """A form whose every field was understood; the file has not been looked at."""
+    """A request whose every field was understood; the file has not been looked at.
 
-    file: bytes
+    `file` is None where the sender asks for an upload form.
+    """
+
+    file: bytes | None
     project_id: str
     options: ImportOptions
 
 
 def parse_form(content_type: str | None, body: bytes) -> ImportForm:
-    """The form in a request's body; raises RequestError (400, 413), which names the field and what to do."""
+    """The form or JSON in a request's body; raises RequestError (400, 413), which names the field and what to do."""
     if len(body) > MAX_UPLOAD_BYTES:
         raise RequestError(
             413,
             "PAYLOAD_TOO_LARGE",
-            f"The request has {len(body):,} bytes; {MAX_UPLOAD_BYTES:,} is the most. Split the file.",
+            f"The request has {len(body):,} bytes; {MAX_UPLOAD_BYTES:,} is the most. Send the same fields "
+            "without the file as application/json: the answer has a form that takes a file of up to "
+            f"{MAX_FILE_BYTES:,} bytes.",
             data={"limit": MAX_UPLOAD_BYTES},
         )
-    fields = _parse_fields(content_type, body)
-    for name in _REQUIRED:
-        if name not in fields:
-            raise _refusal("MISSING_FIELD", name, f"The form has no field {name!r}. Send it.")
-    if not fields["file"]:
-        raise _refusal(
-            "EMPTY_FILE", "file", "The file is empty. Its first line must name the columns."
-        )
-    texts = {name: _text(name, value) for name, value in fields.items() if name != "file"}
+    kind, parameters = parse_options_header(content_type or "")
+    file = None
+    if kind == "application/json":
+        texts = _json_texts(body)
+    else:
+        fields = _parse_fields(kind, parameters.get("boundary"), body)
+        if "file" not in fields:
+            raise _missing("file")
+        file = fields.pop("file")
+        if not file:
+            message = "The file is empty. Its first line must name the columns."
+            raise _refusal("EMPTY_FILE", "file", message)
+        texts = {name: _text(name, value) for name, value in fields.items()}
+    for name in ("projectId", "columnMap"):
+        if name not in texts:
+            raise _missing(name)
     return ImportForm(
-        file=fields["file"],
-        project_id=_project_id(texts["projectId"]),
-        options=ImportOptions(
-            column_map=_column_map(texts["columnMap"]),
-            on_conflict=_on_conflict(texts.get("onConflict", OnConflict.UPSERT.value)),
-            delimiter=_delimiter(texts.get("delimiter", ",")),
-            tags=_tags(texts.get("tags", "")),
-        ),
+        file, _project_id(texts["projectId"]), parse_options({"delimiter": ",", **texts})
     )
 
 
-def _parse_fields(content_type: str | None, body: bytes) -> dict[str, bytes]:
-    kind, parameters = parse_options_header(content_type or "")
-    boundary = parameters.get("boundary")
+def parse_options(texts: Mapping[str, str]) -> ImportOptions:
+    """The options that a request's fields mean, each as text; raises RequestError 400.
+
+    Without `columnMap` or `delimiter` they are to be found in the file.
+    """
+    return ImportOptions(
+        column_map=_column_map(texts["columnMap"]) if "columnMap" in texts else None,
+        on_conflict=_on_conflict(texts.get("onConflict", OnConflict.UPSERT.value)),
+        delimiter=_delimiter(texts["delimiter"]) if "delimiter" in texts else None,
+        tags=_tags(texts.get("tags", "")),
+        on_blank=_on_blank(texts.get("onBlank", OnBlank.KEEP.value)),
+        dry_run=_dry_run(texts.get("dryRun", "false")),
+    )
+
+
+def _json_texts(body: bytes) -> dict[str, str]:
+    """A JSON request's fields, each as the text that a form would have."""
+    try:
+        fields = ImportFields.model_validate_json(body)
+    except ValidationError as error:
+        raise _json_refusal(error) from None
+    values = fields.model_dump(exclude_unset=True)
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in values.items()
+    }
+
+
+def _json_refusal(error: ValidationError) -> RequestError:
+    first = error.errors(include_input=False, include_url=False)[0]
+    field = str(first["loc"][0]) if first["loc"] else ""
+    match first["type"]:
+        case "missing":
+            return _missing(field)
+        case "extra_forbidden":
+            names = ", ".join(name for name in _FIELDS if name != "file")
+            message = f"The request has a field that is not known here. Use {names}."
+            return _refusal("UNKNOWN_FIELD", field, message)
+        case _ if field in _FIELDS:
+            code: RequestErrorCode = (
+                "INVALID_COLUMN_MAP"
+                if field == "columnMap"
+                else "INVALID_TAGS"
+                if field == "tags"
+                else "INVALID_FIELD"
+            )
+            return _refusal(code, field, f"{field}: {first['msg'].lower()}.")
+        case _:
+            message = "The body is no JSON object. Send the form's fields, without the file."
+            return RequestError(400, "INVALID_JSON", message)
+
+
+def _parse_fields(kind: str, boundary: str | None, body: bytes) -> dict[str, bytes]:
     if kind != "multipart/form-data" or not boundary:
         raise RequestError(
             400,
             "NOT_MULTIPART",
-            "Send the file as multipart/form-data with a boundary, as curl -F does.",
+            "Send the file as multipart/form-data with a boundary, as curl -F does, or the other fields as "
+            "application/json to get a form that uploads a large file.",
         )
     fields: dict[str, bytes] = {}
     try:
@@ -138,6 +233,20 @@ def _on_conflict(text: str) -> OnConflict:
         raise _refusal("INVALID_FIELD", "onConflict", message) from None
 
 
+def _on_blank(text: str) -> OnBlank:
+    try:
+        return OnBlank(text)
+    except ValueError:
+        message = "onBlank must be 'keep' or 'clear'."
+        raise _refusal("INVALID_FIELD", "onBlank", message) from None
+
+
+def _dry_run(text: str) -> bool:
+    if text not in _TRUTH:
+        raise _refusal("INVALID_FIELD", "dryRun", "dryRun must be 'true' or 'false'.")
+    return _TRUTH[text]
+
+
 def _delimiter(text: str) -> str:
     delimiter = "\t" if text.lower() in _TABS else text
     if len(delimiter) != 1 or delimiter in _NO_DELIMITERS:
@@ -189,6 +298,10 @@ def _is_text(text: str) -> bool:
 
 def _tags_refusal(what: str) -> RequestError:
     return _refusal("INVALID_TAGS", "tags", f"tags: {what}.")
+
+
+def _missing(name: str) -> RequestError:
+    return _refusal("MISSING_FIELD", name, f"The request has no field {name!r}. Send it.")
 
 
 def _refusal(code: RequestErrorCode, field: str, message: str) -> RequestError:

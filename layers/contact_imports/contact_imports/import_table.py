@@ -12,7 +12,8 @@ conditional write: however often a batch comes, it is counted once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -22,15 +23,17 @@ from botocore.exceptions import ClientError
 
 from contact_imports.backoff import StillUnprocessedError, attempts
 from contact_imports.column_map import ColumnMap
-from contact_imports.contact import OnConflict, Outcome
+from contact_imports.contact import OnBlank, OnConflict, Outcome
 from contact_imports.errors import RowError
 from contact_imports.import_job import (
     IMPORT_DEADLINE_SECONDS,
+    PENDING_DEADLINE_SECONDS,
     UPLOAD_DEADLINE_SECONDS,
     Counts,
     Import,
     ImportOptions,
     Status,
+    Upload,
     import_time,
 )
 
@@ -47,6 +50,16 @@ if TYPE_CHECKING:
 OPEN_INDEX = "open-imports"
 """Imports that have not ended, by deadline: sparse, since only those have the attribute `open`."""
 
+PROJECT_INDEX = "project-imports"
+"""Imports of a project, by id, which begins with the time: sparse, since only they have a `projectId`."""
+
+REPORT_DUE = "due"
+"""What an import's attribute `report` is from its end on, until everything is done that follows it."""
+
+_REPORT_DONE = "done"
+_ERROR_ITEMS_READ = 2
+"""Of each of the up to 64 partitions at a time, which may have 500 rows each."""
+
 _RECORDS_KEPT = timedelta(days=90)
 _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 _OPEN = "open"
@@ -58,15 +71,20 @@ _deserializer = TypeDeserializer()
 @dataclass(frozen=True, slots=True)
 class Partition:
     """How far a partition is. `gaps` are batches that later ones overtook, on their way through the
-    dead-letter queue; `ended` says that no further batch counts."""
+    dead-letter queue; `ended` says that no further batch counts; `lost` are gaps that nobody fills any more."""
 
     next_seq: int = 0
     ended: bool = False
     gaps: frozenset[int] = frozenset()
+    lost: frozenset[int] = frozenset()
 
     def settled(self, seq: int) -> bool:
         """Whether a batch has been counted, or will never be."""
         return (seq < self.next_seq or self.ended) and seq not in self.gaps
+
+    def counted(self, seq: int) -> bool:
+        """Whether a batch has been counted."""
+        return seq < self.next_seq and seq not in self.gaps and seq not in self.lost
 
     @property
     def done(self) -> bool:
@@ -84,6 +102,14 @@ class BatchKey:
     last: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ImportPage:
+    """Some imports of a project, newest first; `next_id` is the last one that was looked at, None at the end."""
+
+    imports: list[Import]
+    next_id: str | None
+
+
 class ImportTable:
     """Imports by id."""
 
@@ -91,34 +117,79 @@ class ImportTable:
         self._client = client
         self._table = table_name
 
-    def create(self, job: Import, now: datetime) -> None:
-        """Records a new import, which is failed if no file is checked in UPLOAD_DEADLINE_SECONDS."""
+    def create(self, job: Import, now: datetime) -> bool:
+        """Records a new import; False if there is one of this id.
+
+        It is failed if no file is checked in UPLOAD_DEADLINE_SECONDS, or where it waits for its upload,
+        PENDING_DEADLINE_SECONDS.
+        """
         options = job.options
+        pending = job.status is Status.PENDING
+        seconds = PENDING_DEADLINE_SECONDS if pending else UPLOAD_DEADLINE_SECONDS
         item = {
             "importId": job.id,
             "record": "import",
             "projectId": job.project_id,
             "status": job.status.value,
-            "columnMap": options.column_map.model_dump_json(exclude_defaults=True),
             "onConflict": options.on_conflict.value,
-            "delimiter": options.delimiter,
+            "onBlank": options.on_blank.value,
+            "dryRun": options.dry_run,
             "tagNames": list(options.tags),
             "createdAt": job.created_at.isoformat(),
             "open": _OPEN,
-            "deadline": int(now.timestamp()) + UPLOAD_DEADLINE_SECONDS,
+            "deadline": int(now.timestamp()) + seconds,
             "expiresAt": _expires_at(job.id),
         }
-        self._client.put_item(
-            TableName=self._table,
-            Item=_marshal(item),
-            ConditionExpression="attribute_not_exists(importId)",
-        )
+        if options.column_map is not None:
+            item["columnMap"] = _column_map_json(options.column_map)
+        if options.delimiter is not None:
+            item["delimiter"] = options.delimiter
+        if job.dropped_key is not None:
+            item["droppedKey"] = job.dropped_key
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=_marshal(item),
+                ConditionExpression="attribute_not_exists(importId)",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
 
     def get(self, import_id: str) -> Import | None:
         """The import with its counts so far, strongly consistent, so that counts never go back."""
         return self._read(import_id)[0]
 
-    def claim(self, import_id: str, etag: str, now: datetime) -> Import | None:
+    def of_project(
+        self, project_id: str, *, limit: int, before: str | None = None, now: datetime
+    ) -> ImportPage:
+        """Up to `limit` imports of a project, newest first, with an id below `before`."""
+        values = {":project": project_id, **({":before": before} if before else {})}
+        response = self._client.query(
+            TableName=self._table,
+            IndexName=PROJECT_INDEX,
+            KeyConditionExpression="projectId = :project"
+            + (" AND importId < :before" if before else ""),
+            ExpressionAttributeValues=_marshal(values),
+            ScanIndexForward=False,
+            Limit=limit,
+        )
+        found = [_to_import(item, []) for item in response["Items"]]
+        # What has ended is final; counts of the others are in their partitions, and the index may be late.
+        current = [job if job.end_is_shown(now) else self.get(job.id) for job in found]
+        next_id = found[-1].id if found and "LastEvaluatedKey" in response else None
+        return ImportPage([job for job in current if job is not None], next_id)
+
+    def partitions(self, import_id: str) -> dict[int, Partition]:
+        """How far each partition is that has anything counted or ended, by its number."""
+        items = self._items(import_id)
+        return {
+            int(item["record"]["S"].rsplit("#", 1)[1]): _to_partition(item)
+            for item in items
+            if item["record"]["S"].startswith("partition#")
+        }
+
+    def claim(self, import_id: str, upload: Upload, now: datetime) -> Import | None:
         """Binds an import to the object that was uploaded, and gives it to a processor.
 
         Returns the import; None if there is none to work on: it does not exist, it has ended or is being
@@ -128,15 +199,22 @@ class ImportTable:
             response = self._client.update_item(
                 TableName=self._table,
                 Key=_key(import_id, "import"),
-                UpdateExpression="SET #status = :processing, etag = :etag, claimedAt = :now",
+                UpdateExpression="SET #status = :processing, objectVersion = :version, upload = :upload, "
+                "claimedAt = :now",
                 ConditionExpression="attribute_exists(importId) AND #open = :open "
-                "AND (attribute_not_exists(etag) OR etag = :etag) AND attribute_not_exists(failure)",
+                "AND (attribute_not_exists(objectVersion) OR objectVersion = :version) AND attribute_not_exists(failure)",
                 ExpressionAttributeNames={"#status": "status", "#open": "open"},
                 ExpressionAttributeValues=_marshal(
                     {
                         ":processing": Status.PROCESSING.value,
                         ":open": _OPEN,
-                        ":etag": etag,
+                        ":version": _identity(upload),
+                        ":upload": {
+                            "key": upload.key,
+                            "etag": upload.etag,
+                            "size": upload.size,
+                            "versionId": upload.version_id,
+                        },
                         ":now": now.isoformat(),
                     }
                 ),
@@ -147,17 +225,27 @@ class ImportTable:
         return _to_import(response["Attributes"], [])
 
     def start(
-        self, import_id: str, *, total: int, partitions: int, encoding: str, now: datetime
+        self,
+        import_id: str,
+        *,
+        total: int,
+        partitions: int,
+        encoding: str,
+        delimiter: str,
+        column_map: ColumnMap,
+        now: datetime,
     ) -> None:
         """Records what checking the file gave; once, so that a second processor changes nothing."""
         self._update_open(
             import_id,
             "SET #total = :total, partitionCount = :partitions, #encoding = :encoding, "
-            "deadline = :deadline",
+            "delimiter = :delimiter, columnMap = :columns, deadline = :deadline",
             {
                 ":total": total,
                 ":partitions": partitions,
                 ":encoding": encoding,
+                ":delimiter": delimiter,
+                ":columns": _column_map_json(column_map),
                 ":deadline": int(now.timestamp()) + IMPORT_DEADLINE_SECONDS,
             },
             {"#total": "total", "#encoding": "encoding"},
@@ -219,12 +307,16 @@ class ImportTable:
     def end_partition(
         self, import_id: str, partition: int, *, forget_gaps: bool = False
     ) -> Partition:
-        """Lets a partition count no further batch, and no missing one either where `forget_gaps`."""
+        """Lets a partition count no further batch, and no missing one either where `forget_gaps`.
+
+        The gaps that are forgotten stay known as lost.
+        """
+        forgetting = forget_gaps and bool(self.partition(import_id, partition).gaps)
         response = self._client.update_item(
             TableName=self._table,
             Key=_key(import_id, _partition_record(partition)),
             UpdateExpression="SET ended = :true, expiresAt = :expires"
-            + (" REMOVE gaps" if forget_gaps else ""),
+            + (", lost = gaps REMOVE gaps" if forgetting else ""),
             ExpressionAttributeValues=_marshal({":true": True, ":expires": _expires_at(import_id)}),
             ReturnValues="ALL_NEW",
         )
@@ -262,24 +354,48 @@ class ImportTable:
         )
         return [item["importId"]["S"] for page in pages for item in page["Items"]]
 
-    def errors(self, import_id: str) -> list[RowError]:
-        """The reasons of the failed rows so far, in file order."""
+    def set_reported(self, import_id: str) -> None:
+        """Notes that everything is there that follows an import's end."""
+        self._client.update_item(
+            TableName=self._table,
+            Key=_key(import_id, "import"),
+            UpdateExpression="SET report = :done",
+            ConditionExpression="attribute_exists(importId)",
+            ExpressionAttributeValues=_marshal({":done": _REPORT_DONE}),
+        )
+
+    def errors(self, import_id: str, partitions: int) -> Iterator[RowError]:
+        """The reasons of the failed rows that were counted so far, in file order, a few at a time."""
+        return heapq.merge(
+            *(self._partition_errors(import_id, partition) for partition in range(partitions)),
+            key=lambda error: error.row,
+        )
+
+    def _partition_errors(self, import_id: str, partition: int) -> Iterator[RowError]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="importId = :id AND begins_with(#record, :errors)",
             ExpressionAttributeNames={"#record": "record"},
-            ExpressionAttributeValues=_marshal({":id": import_id, ":errors": "errors#"}),
+            ExpressionAttributeValues=_marshal(
+                {":id": import_id, ":errors": f"errors#{partition:02}#"}
+            ),
             ConsistentRead=True,
+            PaginationConfig={"PageSize": _ERROR_ITEMS_READ},
         )
-        found = [
-            RowError(int(row["row"]), row["code"], row["message"], row["field"])
-            for page in pages
-            for item in page["Items"]
-            for row in _unmarshal(item)["rows"]
-        ]
-        return sorted(found, key=lambda error: error.row)
+        for page in pages:
+            for item in page["Items"]:
+                for row in sorted(_unmarshal(item)["rows"], key=lambda row: int(row["row"])):
+                    yield RowError(int(row["row"]), row["code"], row["message"], row["field"])
 
     def _read(self, import_id: str) -> tuple[Import | None, list[Partition]]:
+        items = self._items(import_id)
+        jobs = [item for item in items if item["record"] == {"S": "import"}]
+        partitions = [item for item in items if item["record"] != {"S": "import"}]
+        job = _to_import(jobs[0], partitions) if jobs else None
+        return job, [_to_partition(item) for item in partitions]
+
+    def _items(self, import_id: str) -> list[Item]:
+        """An import's item and its partitions', strongly consistent."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="importId = :id AND #record >= :import",
@@ -287,11 +403,7 @@ class ImportTable:
             ExpressionAttributeValues=_marshal({":id": import_id, ":import": "import"}),
             ConsistentRead=True,
         )
-        items = [item for page in pages for item in page["Items"]]
-        jobs = [item for item in items if item["record"] == {"S": "import"}]
-        partitions = [item for item in items if item["record"] != {"S": "import"}]
-        job = _to_import(jobs[0], partitions) if jobs else None
-        return job, [_to_partition(item) for item in partitions]
+        return [item for page in pages for item in page["Items"]]
 
     def _commit_update(
         self, batch: BatchKey, known: Partition, outcomes: Mapping[Outcome, int]
@@ -373,13 +485,14 @@ class ImportTable:
     ) -> bool:
         return self._update_open(
             import_id,
-            "SET #status = :status, counts = :counts, #error = :error, completedAt = :now "
-            "REMOVE #open, deadline",
+            "SET #status = :status, counts = :counts, #error = :error, completedAt = :now, "
+            "report = :due REMOVE #open, deadline",
             {
                 ":status": status.value,
                 ":counts": counts.as_dict(),
                 ":error": error,
                 ":now": now.isoformat(),
+                ":due": REPORT_DUE,
             },
             {"#status": "status", "#error": "error"},
             condition=condition,
@@ -428,6 +541,7 @@ def _to_partition(item: Item | None) -> Partition:
         int(values.get("nextSeq", 0)),
         bool(values.get("ended", False)),
         frozenset(int(seq) for seq in values.get("gaps", ())),
+        frozenset(int(seq) for seq in values.get("lost", ())),
     )
 
 
@@ -444,14 +558,17 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
         project_id=values["projectId"],
         status=Status(values["status"]),
         options=ImportOptions(
-            column_map=ColumnMap.parse(values["columnMap"]),
+            column_map=ColumnMap.parse(values["columnMap"]) if "columnMap" in values else None,
             on_conflict=OnConflict(values["onConflict"]),
-            delimiter=values["delimiter"],
+            delimiter=values.get("delimiter"),
             tags=tuple(values["tagNames"]),
+            on_blank=OnBlank(values["onBlank"]),
+            dry_run=values["dryRun"],
         ),
         created_at=datetime.fromisoformat(values["createdAt"]).astimezone(UTC),
         counts=counts,
-        etag=values.get("etag"),
+        upload=_to_upload(values["upload"]) if "upload" in values else None,
+        dropped_key=values.get("droppedKey"),
         encoding=values.get("encoding"),
         partitions=int(values["partitionCount"]) if "partitionCount" in values else None,
         failure=values.get("failure"),
@@ -459,7 +576,21 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
         completed_at=(
             datetime.fromisoformat(values["completedAt"]) if values.get("completedAt") else None
         ),
+        reported=values.get("report") == _REPORT_DONE,
     )
+
+
+def _to_upload(values: Mapping[str, Any]) -> Upload:
+    return Upload(values["key"], values["etag"], int(values["size"]), values["versionId"])
+
+
+def _identity(upload: Upload) -> str:
+    """What tells an object from the next one under its key."""
+    return upload.version_id or upload.etag
+
+
+def _column_map_json(column_map: ColumnMap) -> str:
+    return column_map.model_dump_json(exclude_defaults=True)
 
 
 def _marshal(values: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:

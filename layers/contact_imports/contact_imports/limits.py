@@ -6,6 +6,18 @@ MAX_UPLOAD_BYTES = 4_500_000
 """A multipart upload's whole body. Lambda takes 6 MB (6,291,556 bytes) of request payload; base64 makes
 4.5 million bytes 6.0 million, and the rest is for headers. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
+MAX_FILE_BYTES = 5 * 1024**3
+"""A file that is uploaded to S3, and what a gzip file may unpack to. S3 takes 5 GiB in one request.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html"""
+
+MAX_GZIP_RATIO = 200
+"""What a gzip file may unpack to, by its size; contacts pack 3 to 20 times, a bomb up to 1,032 times."""
+
+MAX_GZIP_RATIO_FROM_BYTES = 16 * 1024 * 1024
+"""Unpacked bytes that any gzip file may have, whatever its ratio."""
+
+MAX_IDEMPOTENCY_KEY_CHARS = 100
+
 MAX_FIELD_BYTES = 65_536
 """One field of the form other than `file`."""
 
@@ -21,8 +33,8 @@ MAX_LINE_BYTES = 8 * 1024 * 1024
 MAX_ROW_BYTES = 65_536
 """The mapped cells of one row, as JSON in UTF-8: a row travels in an SQS message (1 MiB at most)."""
 
-MAX_CUSTOM_FIELDS = 100
-"""Custom fields of one column map."""
+MAX_CUSTOM_FIELDS = 1_000
+"""Custom fields of one column map: as many as a file may have columns."""
 
 MAX_CUSTOM_FIELD_KEY_CHARS = 128
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from contact_imports.column_map import Columns
+from contact_imports.column_map import REPORT_COLUMNS, Columns
 from contact_imports.contact import normalise_email
 from contact_imports.csv_rows import Record, is_blank
 from contact_imports.errors import RowError
@@ -27,6 +27,9 @@ MAX_BATCH_BYTES = 250_000
 """Rows of a batch as JSON, in UTF-8. SQS bills 64 KB steps and takes 1 MiB a message; a row alone
 may be larger than this (see MAX_ROW_BYTES) and is then a batch by itself."""
 
+_REPEAT_BITS = 2**27
+"""16 MiB twice; of the emails of 10 million rows, one in 13 is taken for a repeated one."""
+
 
 def partition_count(size: int) -> int:
     """How many partitions a file of `size` bytes is imported in."""
@@ -38,18 +41,26 @@ def partition_of(email: str, partitions: int) -> int:
     return zlib.crc32(email.encode()) % partitions
 
 
+def email_of(record: list[str], columns: Columns) -> str:
+    """The email that a record is of, normalised; of one that has too many cells as well."""
+    position = columns.positions[0]
+    return normalise_email(record[position]) if position < len(record) else ""
+
+
 def mapped_cells(number: int, record: list[str], columns: Columns) -> list[str] | RowError:
     """The cells of a record that are mapped, in the order of `columns.fields`; missing cells are blank.
 
     A record with values beyond the header is an error, since its other values may have shifted; so is one
     whose mapped cells are over MAX_ROW_BYTES.
     """
-    if len(record) > columns.width and not is_blank(record[columns.width :]):
-        message = (
-            f"The row has {len(record)} cells, but the header has {columns.width}: "
-            "a value with the delimiter in it may stand without quotes."
-        )
-        return RowError(number, "too_many_cells", message)
+    if len(record) > columns.width:
+        beyond = cells_beyond(record, columns)
+        if beyond:
+            message = (
+                f"The row has {columns.width + len(beyond)} cells, but the header has {columns.width}: "
+                "a value with the delimiter in it may stand without quotes."
+            )
+            return RowError(number, "too_many_cells", message)
     length = len(record)
     cells = [record[position] if position < length else "" for position in columns.positions]
     # A character is at most 6 bytes of JSON (an escape), so that most rows need no closer look.
@@ -59,13 +70,55 @@ def mapped_cells(number: int, record: list[str], columns: Columns) -> list[str] 
     return cells
 
 
+def cells_beyond(record: list[str], columns: Columns) -> list[str]:
+    """A record's cells beyond the header, less those that a report added at its end; none if all are blank."""
+    beyond = record[columns.width :]
+    if columns.is_report:
+        while beyond and not beyond[-1].strip():
+            beyond.pop()
+        added = len(REPORT_COLUMNS)
+        if len(beyond) > added:
+            beyond = beyond[:-added]
+        elif beyond and (beyond[0].isdecimal() or not beyond[0].strip()):
+            beyond = []
+    return [] if is_blank(beyond) else beyond
+
+
+class Repeats:
+    """Which emails stand in a file more than once: all of those, and a few others.
+
+    Two bits of a hash an email, in a fixed size, for a file that may have more emails than memory.
+    """
+
+    def __init__(self) -> None:
+        self._once = bytearray(_REPEAT_BITS // 8)
+        self._more = bytearray(_REPEAT_BITS // 8)
+
+    def add(self, email: str) -> None:
+        """Notes an email that was read."""
+        byte, bit = self._place(email)
+        if self._once[byte] & bit:
+            self._more[byte] |= bit
+        self._once[byte] |= bit
+
+    def __contains__(self, email: str) -> bool:
+        byte, bit = self._place(email)
+        return bool(self._more[byte] & bit)
+
+    @staticmethod
+    def _place(email: str) -> tuple[int, int]:
+        place = zlib.crc32(email.encode()) % _REPEAT_BITS
+        return place >> 3, 1 << (place & 7)
+
+
 @dataclass(frozen=True, slots=True)
 class EncodedBatch:
     """Some rows of one partition, in file order, as they are sent.
 
     `seq` counts the partition's batches from 0, without a gap; `last` marks the partition's end. `rows`
     is a JSON array of [row number, mapped cells], `rejected` a JSON array of [row number, code, message]
-    for the rows that are known to be failed.
+    for the rows that are known to be failed. `repeated` are the numbers of rows whose email stands
+    elsewhere in the file, where that was asked for.
     """
 
     partition: int
@@ -73,6 +126,7 @@ class EncodedBatch:
     last: bool
     rows: bytes
     rejected: bytes
+    repeated: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -86,10 +140,14 @@ class _Open:
     count: int = 0
     rows: bytearray = field(default_factory=bytearray)
     rejected: bytearray = field(default_factory=bytearray)
+    repeated: list[int] = field(default_factory=list)
 
 
 def row_batches(
-    records: Iterable[Record], columns: Columns, partitions: int
+    records: Iterable[Record],
+    columns: Columns,
+    partitions: int,
+    repeats: Repeats | None = None,
 ) -> Iterator[EncodedBatch]:
     """The records after the header, as row batches; every partition ends with exactly one `last` one.
 
@@ -97,13 +155,11 @@ def row_batches(
     one open batch a partition.
     """
     filling = [_Open() for _ in range(partitions)]
-    # The email's column, for rows that have too many cells as well: same email, same partition.
-    email_position = columns.positions[0]
     for number, record in records:
         if is_blank(record):
             continue
         cells = mapped_cells(number, record, columns)
-        email = normalise_email(record[email_position]) if email_position < len(record) else ""
+        email = email_of(record, columns)
         partition = partition_of(email, partitions)
         batch = filling[partition]
         if isinstance(cells, RowError):
@@ -115,6 +171,8 @@ def row_batches(
             yield _encode(partition, batch, last=False)
             batch = filling[partition] = _Open(seq=batch.seq + 1)
         batch.count += 1
+        if repeats is not None and email in repeats:
+            batch.repeated.append(number)
         buffer = batch.rejected if isinstance(cells, RowError) else batch.rows
         if buffer:
             buffer += b","
@@ -125,4 +183,4 @@ def row_batches(
 
 def _encode(partition: int, batch: _Open, *, last: bool) -> EncodedBatch:
     rows, rejected = b"[%s]" % batch.rows, b"[%s]" % batch.rejected
-    return EncodedBatch(partition, batch.seq, last, rows, rejected)
+    return EncodedBatch(partition, batch.seq, last, rows, rejected, tuple(batch.repeated))

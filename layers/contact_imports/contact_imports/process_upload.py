@@ -6,23 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from contact_imports.column_map import find_columns
-from contact_imports.csv_rows import (
-    HEAD_BYTES,
-    is_blank,
-    read_header,
-    read_in_encoding,
-    read_records,
-)
+from contact_imports.column_map import ColumnMap
+from contact_imports.contact_file import ContactFile, open_contact_file
+from contact_imports.csv_rows import HEAD_BYTES, is_blank, read_in_encoding
+from contact_imports.drop_bucket import record_dropped
 from contact_imports.end_import import GONE, stop_import
 from contact_imports.errors import FileError
-from contact_imports.import_job import Import
+from contact_imports.import_job import Import, Upload
 from contact_imports.import_table import ImportTable
-from contact_imports.partition import partition_count, row_batches
+from contact_imports.partition import Repeats, email_of, partition_count, row_batches
 from contact_imports.row_batch import encode_row_batch
 from contact_imports.row_queue import OrderedSender, RowQueue
 from contact_imports.tag_table import TagTable
-from contact_imports.uploads import Upload, UploadGoneError, Uploads, import_of_key
+from contact_imports.uploads import UploadGoneError, Uploads, import_of_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +33,13 @@ class Processed:
 
 @dataclass(frozen=True, slots=True)
 class CheckedFile:
-    """A file that can be read to its end: its rows, and the encoding that all of it is in."""
+    """A file that can be read to its end: its rows, its bytes without gzip, and how it is read."""
 
     rows: int
+    size: int
     encoding: str
+    delimiter: str
+    column_map: ColumnMap
 
 
 def process_upload(
@@ -55,22 +54,29 @@ def process_upload(
 
     A file that cannot be imported fails its import. What AWS refuses is raised: the event comes again.
     """
-    ids = import_of_key(upload.key)
-    if ids is None:
+    key = import_of_key(upload.key)
+    if key is None:
         return Processed("not an import")
-    project_id, import_id = ids
-    job = imports.claim(import_id, upload.etag, now)
+    project_id = key.project_id
+    try:
+        import_id = key.import_id or record_dropped(upload, project_id, uploads, imports, now)
+    except UploadGoneError:
+        return Processed("not an import")
+    job = imports.claim(import_id, upload, now)
     if job is None or job.project_id != project_id:
         return Processed("nothing to do", import_id)
     try:
         if job.partitions is None:
             checked = check_file(upload, uploads, job)
-            tags.create_missing(project_id, job.options.tags, now)
+            if not job.options.dry_run:
+                tags.create_missing(project_id, job.options.tags, now)
             imports.start(
                 import_id,
                 total=checked.rows,
-                partitions=partition_count(upload.size),
+                partitions=partition_count(checked.size),
                 encoding=checked.encoding,
+                delimiter=checked.delimiter,
+                column_map=checked.column_map,
                 now=now,
             )
             # What counts is what was recorded first, by whichever processor.
@@ -89,24 +95,40 @@ def process_upload(
 
 def check_file(upload: Upload, uploads: Uploads, job: Import) -> CheckedFile:
     """Reads a file to its end; raises FileError where it cannot be imported."""
+    head = uploads.head(upload, HEAD_BYTES)
 
     def check(encoding: str) -> CheckedFile:
-        records = read_records(uploads.open(upload), encoding, job.options.delimiter)
-        find_columns(job.options.column_map, read_header(records))
-        return CheckedFile(sum(not is_blank(record) for _, record in records), encoding)
+        stream = uploads.open(upload)
+        file = open_contact_file(stream, head, encoding, job.options)
+        rows = sum(not is_blank(record) for _, record in file.records)
+        return CheckedFile(rows, stream.size, encoding, file.delimiter, file.column_map)
 
-    return read_in_encoding(uploads.head(upload, HEAD_BYTES), check)
+    return read_in_encoding(head, check)
+
+
+def open_checked_file(uploads: Uploads, upload: Upload, job: Import) -> ContactFile:
+    """The file of an import that was started, once more from its beginning."""
+    return open_contact_file(uploads.open(upload), b"", job.encoding or "utf-8-sig", job.options)
 
 
 def _send_rows(
     upload: Upload, uploads: Uploads, job: Import, partitions: int, queue: RowQueue
 ) -> int:
     """Sends the rows of a file that was checked; returns the number of row batches."""
-    records = read_records(uploads.open(upload), job.encoding or "utf-8-sig", job.options.delimiter)
-    columns = find_columns(job.options.column_map, read_header(records))
+    repeats = _find_repeats(upload, uploads, job) if job.options.dry_run else None
+    file = open_checked_file(uploads, upload, job)
     sent = 0
     with OrderedSender(queue, job.id) as sender:
-        for batch in row_batches(records, columns, partitions):
-            sender.send(batch.partition, batch.seq, encode_row_batch(job, columns.fields, batch))
+        for batch in row_batches(file.records, file.columns, partitions, repeats):
+            body = encode_row_batch(job, file.columns.fields, batch)
+            sender.send(batch.partition, batch.seq, body)
             sent += 1
     return sent
+
+
+def _find_repeats(upload: Upload, uploads: Uploads, job: Import) -> Repeats:
+    file = open_checked_file(uploads, upload, job)
+    repeats = Repeats()
+    for _, record in file.records:
+        repeats.add(email_of(record, file.columns))
+    return repeats

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from contact_imports.column_map import ColumnMap, find_columns
-from contact_imports.contact import Contact, OnConflict, Outcome, apply_row, read_row
+from contact_imports.column_map import ColumnMap, find_columns, match_columns
+from contact_imports.contact import Contact, OnBlank, OnConflict, Outcome, apply_row, read_row
 from contact_imports.csv_rows import Record, is_blank, read_header
 from contact_imports.errors import RowError
 from contact_imports.partition import mapped_cells
@@ -34,15 +34,20 @@ class ReferenceImport:
 
 def reference_import(
     records: Iterable[Record],
-    column_map: ColumnMap,
+    column_map: ColumnMap | None,
     *,
     on_conflict: OnConflict = OnConflict.UPSERT,
+    on_blank: OnBlank = OnBlank.KEEP,
     tags: Sequence[str] = (),
     before: Mapping[str, Contact] | None = None,
 ) -> ReferenceImport:
-    """What an import of these records (header first) makes of the contacts that were there before."""
+    """What an import of these records (header first) makes of the contacts that were there before.
+
+    Without a column map the header is matched by itself.
+    """
     records = iter(records)
-    columns = find_columns(column_map, read_header(records))
+    header = read_header(records)
+    columns = find_columns(column_map or match_columns(header), header)
     contacts = dict(before or {})
     counts: Counter[Outcome] = Counter()
     rows: list[int] = []
@@ -53,7 +58,9 @@ def reference_import(
         rows.append(number)
         cells = mapped_cells(number, record, columns)
         row = (
-            cells if isinstance(cells, RowError) else read_row(number, columns.fields, cells, tags)
+            cells
+            if isinstance(cells, RowError)
+            else read_row(number, columns.fields, cells, tags, on_blank)
         )
         if isinstance(row, RowError):
             counts[Outcome.FAILED] += 1

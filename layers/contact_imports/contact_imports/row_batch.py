@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from contact_imports.contact import OnConflict
+from contact_imports.contact import OnBlank, OnConflict
 from contact_imports.errors import RowErrorCode
 from contact_imports.import_job import Import
 from contact_imports.partition import EncodedBatch
@@ -33,7 +33,10 @@ class RowBatch(_Message):
     last: bool
     fields: tuple[str, ...]
     onConflict: OnConflict
+    onBlank: OnBlank = OnBlank.KEEP
     tags: tuple[str, ...]
+    dryRun: bool = False
+    repeated: frozenset[int] = frozenset()
     rows: list[tuple[int, list[str]]]
     rejected: list[tuple[int, RowErrorCode, str]]
 
@@ -59,7 +62,10 @@ def encode_row_batch(job: Import, fields: tuple[str, ...], batch: EncodedBatch) 
             "last": batch.last,
             "fields": fields,
             "onConflict": job.options.on_conflict,
+            "onBlank": job.options.on_blank,
             "tags": job.options.tags,
+            "dryRun": job.options.dry_run,
+            "repeated": batch.repeated,
         }
     )
     body = b'%s,"rows":%s,"rejected":%s}' % (envelope[:-1], batch.rows, batch.rejected)

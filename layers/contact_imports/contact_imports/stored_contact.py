@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from contact_imports.contact import Applied, Contact, OnConflict, Outcome, Row, apply_row
-from contact_imports.errors import RowError
+from contact_imports.errors import RowError, not_processed
 from contact_imports.import_job import IMPORT_DEADLINE_SECONDS, import_time
 
 _REMEMBERED = timedelta(seconds=2 * IMPORT_DEADLINE_SECONDS)
@@ -34,12 +34,15 @@ class StoredContact:
 
     `applied` has the last row batch of each import that changed the contact. While a batch of the import
     is missing (see `Partition.gaps`) the ones before it stay as well: it may have changed the contact.
+    `emptied` is for the one that writes it: what the contact had before and has no more, by field name or
+    as `customFields`.
     """
 
     contact: Contact
     version: int
     created_by: tuple[str, int]
     applied: Mapping[str, tuple[AppliedRows, ...]] = field(default_factory=dict)
+    emptied: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,14 @@ def fold_rows(
     before = remembered.get(import_id, ()) if overtaking else ()
     applied_rows[import_id] = (*before, AppliedRows(rows[-1].number, failed))
     version = stored.version + 1 if stored else 1
-    return Folded(StoredContact(contact, version, created_by, applied_rows), outcomes, errors)
+    emptied = _emptied(stored.contact, contact) if stored else frozenset[str]()
+    after = StoredContact(contact, version, created_by, applied_rows, emptied)
+    return Folded(after, outcomes, errors)
+
+
+def _emptied(before: Contact, after: Contact) -> frozenset[str]:
+    gone = frozenset(before.fields.keys() - after.fields.keys())
+    return gone | {"customFields"} if before.custom_fields and not after.custom_fields else gone
 
 
 def settle_row(
@@ -111,8 +121,7 @@ def settle_row(
     applied = _applied_before(stored, of_this_batch, number, import_id, on_conflict)
     if applied is not None:
         return applied
-    message = "The row could not be processed. Import it again."
-    return Applied(None, Outcome.FAILED, RowError(number, "not_processed", message))
+    return Applied(None, Outcome.FAILED, not_processed(number))
 
 
 def _applied_before(

@@ -1,0 +1,51 @@
+"""What follows an import's end: its report, what is left beside a dropped file, an event."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.data_classes import DynamoDBStreamEvent, event_source
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from contact_imports.config import ImportEndedEnvironment
+from contact_imports.event_bus import EventBus
+from contact_imports.import_table import ImportTable
+from contact_imports.report_import import report_import
+from contact_imports.uploads import Uploads
+
+logger = Logger()
+dynamodb = boto3.client("dynamodb")
+events = boto3.client("events")
+s3 = boto3.client("s3")
+
+
+@cache
+def environment() -> ImportEndedEnvironment:
+    return ImportEndedEnvironment.read()
+
+
+@logger.inject_lambda_context(clear_state=True)
+@event_source(data_class=DynamoDBStreamEvent)
+def lambda_handler(event: DynamoDBStreamEvent, context: LambdaContext) -> None:
+    names = environment()
+    for record in event.records:
+        keys = record.dynamodb.keys if record.dynamodb else None
+        if not keys or keys["record"] != "import":
+            continue
+        job = report_import(
+            keys["importId"],
+            ImportTable(dynamodb, names.IMPORTS_TABLE),
+            Uploads(s3, names.UPLOADS_BUCKET),
+            EventBus(events, names.EVENT_BUS_NAME),
+            datetime.now(UTC),
+        )
+        if job is not None:
+            logger.info(
+                "import ended",
+                import_id=job.id,
+                status=job.status.value,
+                counts=job.counts.as_dict(),
+            )

@@ -1,0 +1,217 @@
+"""Files that are dropped into the bucket: what names them, what describes them, what is left beside them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from contact_imports.column_map import ColumnMap
+from contact_imports.contact import OnBlank, OnConflict
+from contact_imports.import_job import Import, ImportOptions, Status
+from tests.harness import Context, Pipeline, counts_of, expected, failure_event, handler
+
+HEADER_SPEAKS = ImportOptions(None, delimiter=None)
+FILE = "E-mail Address;First Name;Plan\na@example.com;Zoë;pro\nno email;B;\na@example.com;;free\n"
+
+
+def imports_of(pipeline: Pipeline, project: str) -> list[Import]:
+    """Every import of a project, newest first, read without the code under test."""
+    found = pipeline.dynamodb.scan(TableName=pipeline.imports._table)["Items"]
+    ids = sorted(
+        {item["importId"]["S"] for item in found if item.get("projectId") == {"S": project}},
+        reverse=True,
+    )
+    jobs = [pipeline.imports.get(import_id) for import_id in ids]
+    return [job for job in jobs if job is not None]
+
+
+def run(pipeline: Pipeline, project: str, event: dict[str, Any]) -> Import:
+    """The one import that an event makes, until it has ended."""
+    pipeline.process(event)
+    pipeline.drain()
+    (job,) = imports_of(pipeline, project)
+    return pipeline.finish(job)
+
+
+def text_of(pipeline: Pipeline, key: str) -> str:
+    body = pipeline.s3.get_object(Bucket=pipeline.bucket, Key=key)["Body"].read()
+    return str(body.decode("utf-8-sig"))
+
+
+@pytest.mark.parametrize(
+    "name", ["contacts.csv", "2030/july/contacts.csv", "an y+thing/cöntacts 漢.csv", "x"]
+)
+def test_a_dropped_file_is_imported_with_the_columns_that_its_header_names(
+    pipeline: Pipeline, project: str, name: str
+) -> None:
+    key = f"drop/{project}/{name}"
+    job = run(pipeline, project, pipeline.drop(key, FILE.encode()))
+    reference = expected(FILE.encode(), HEADER_SPEAKS)
+    assert job.status is Status.COMPLETED
+    assert job.counts.as_dict() == counts_of(reference)
+    assert pipeline.contacts_of(project) == reference.contacts
+    assert job.dropped_key == key
+    # What was matched is recorded.
+    assert job.options.column_map == ColumnMap(
+        email="E-mail Address", firstName="First Name", customFields={"Plan": "Plan"}
+    )
+    assert job.options.delimiter == ";"
+    assert job.encoding == "utf-8-sig"
+
+
+def test_the_result_and_the_failed_rows_are_left_beside_it(
+    pipeline: Pipeline, project: str
+) -> None:
+    job = run(pipeline, project, pipeline.drop(f"drop/{project}/a/c.csv", FILE.encode()))
+    assert job.completed_at is not None
+    result = json.loads(text_of(pipeline, f"results/{project}/a/c.csv.result.json"))
+    assert result == job.as_api(job.completed_at)
+    assert result["status"] == "completed"
+    assert text_of(pipeline, f"results/{project}/a/c.csv.errors.csv").splitlines() == [
+        "E-mail Address;First Name;Plan;import_row;import_error",
+        "no email;B;;3;invalid_email: The email is not a valid address.",
+    ]
+
+
+def test_options_come_from_the_objects_metadata(pipeline: Pipeline, project: str) -> None:
+    content = b"Mail|Phone|Other\na@example.com|1|x\n"
+    pipeline.run(project, b"Email,Phone\na@example.com,2\n", ImportOptions(
+        ColumnMap(email="Email", phone="Phone")
+    ))  # fmt: skip
+    event = pipeline.drop(
+        f"drop/{project}/c.csv",
+        content,
+        column_map='{"email":"Mail","phone":"Phone"}',
+        delimiter="|",
+        on_conflict="skip",
+        on_blank="clear",
+        dry_run="false",
+        tags="a, b",
+        written_by="somebody's tool",
+    )
+    pipeline.process(event)
+    pipeline.drain()
+    (job,) = [job for job in imports_of(pipeline, project) if job.dropped_key]
+    assert job.options == ImportOptions(
+        ColumnMap(email="Mail", phone="Phone"),
+        OnConflict.SKIP,
+        "|",
+        ("a", "b"),
+        OnBlank.CLEAR,
+    )
+    assert job.counts.skipped == 1
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"column_map": "{"}, "columnMap: it must be JSON"),
+        ({"on_conflict": "merge"}, "onConflict must be 'upsert' or 'skip'"),
+        ({"delimiter": "::"}, "delimiter must be one character"),
+        ({"tags": "a,,b"}, "tag 2 is empty"),
+        ({"dry_run": "maybe"}, "dryRun must be"),
+        ({"column_map": '{"email":"Mail"}'}, "no column 'Mail'"),
+    ],
+)
+def test_metadata_that_is_wrong_fails_the_import_and_says_why(
+    pipeline: Pipeline, project: str, metadata: dict[str, str], said: str
+) -> None:
+    job = run(pipeline, project, pipeline.drop(f"drop/{project}/c.csv", FILE.encode(), **metadata))
+    assert job.status is Status.FAILED
+    assert said in (job.error or "")
+    assert pipeline.contacts_of(project) == {}
+    result = json.loads(text_of(pipeline, f"results/{project}/c.csv.result.json"))
+    assert (result["status"], result["error"]) == ("failed", job.error)
+
+
+def test_metadata_that_is_not_ascii_is_read(pipeline: Pipeline, project: str) -> None:
+    # As S3 gives it: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+    event = pipeline.drop(f"drop/{project}/c.csv", FILE.encode(), tags="=?UTF-8?Q?caf=C3=A9,b?=")
+    assert run(pipeline, project, event).options.tags == ("café", "b")
+
+
+def test_an_event_that_comes_twice_is_one_import(pipeline: Pipeline, project: str) -> None:
+    event = pipeline.drop(f"drop/{project}/c.csv", FILE.encode())
+    pipeline.process(event)
+    pipeline.process(event)
+    pipeline.drain()
+    pipeline.process(event)
+    pipeline.drain()
+    (job,) = imports_of(pipeline, project)
+    assert job.counts.as_dict() == counts_of(expected(FILE.encode(), HEADER_SPEAKS))
+
+
+def test_a_new_file_under_the_same_key_is_a_new_import(pipeline: Pipeline, project: str) -> None:
+    key = f"drop/{project}/c.csv"
+    run(pipeline, project, pipeline.drop(key, FILE.encode()))
+    pipeline.process(pipeline.drop(key, FILE.replace("free", "other").encode()))
+    pipeline.drain()
+    jobs = imports_of(pipeline, project)
+    assert len(jobs) == 2
+    assert {job.counts.created for job in jobs} == {0, 1}
+
+
+def test_a_file_that_was_replaced_before_its_event_came_is_no_import(
+    pipeline: Pipeline, project: str
+) -> None:
+    key = f"drop/{project}/c.csv"
+    first = pipeline.drop(key, FILE.encode())
+    pipeline.drop(key, b"Email\nb@example.com\n")
+    pipeline.process(first)
+    assert imports_of(pipeline, project) == []
+
+
+def test_a_file_that_is_replaced_while_it_is_imported_is_read_as_it_was(
+    pipeline: Pipeline, project: str
+) -> None:
+    versioned = f"{pipeline.bucket}-versioned"
+    pipeline.s3.create_bucket(Bucket=versioned)
+    pipeline.s3.put_bucket_versioning(
+        Bucket=versioned, VersioningConfiguration={"Status": "Enabled"}
+    )
+    key = f"drop/{project}/c.csv"
+    put = pipeline.s3.put_object(Bucket=versioned, Key=key, Body=FILE.encode())
+    pipeline.s3.put_object(Bucket=versioned, Key=key, Body=b"Email\nb@example.com\n")
+    from contact_imports.import_job import Upload
+    from contact_imports.uploads import Uploads
+
+    uploads = Uploads(pipeline.s3, versioned)
+    upload = Upload(key, put["ETag"].strip('"'), len(FILE.encode()), put["VersionId"])
+    assert uploads.open(upload).readall() == FILE.encode()
+    assert uploads.details(upload).metadata == {}
+
+
+@pytest.mark.parametrize("key", ["drop/{}/", "drop/{}/folder/", "drop/c.csv", "drop/a b/c.csv"])
+def test_what_is_no_file_of_a_project_is_no_import(
+    pipeline: Pipeline, project: str, key: str
+) -> None:
+    pipeline.process(pipeline.drop(key.format(project), FILE.encode()))
+    assert imports_of(pipeline, project) == []
+    assert pipeline.messages() == []
+
+
+def test_a_packed_file(pipeline: Pipeline, project: str) -> None:
+    packed = gzip.compress(FILE.encode())
+    job = run(pipeline, project, pipeline.drop(f"drop/{project}/c.csv.gz", packed))
+    assert job.counts.as_dict() == counts_of(expected(FILE.encode(), HEADER_SPEAKS))
+    assert "no email;B;;3" in text_of(pipeline, f"results/{project}/c.csv.gz.errors.csv")
+
+
+def test_a_processor_that_fails_for_good_fails_the_import(pipeline: Pipeline, project: str) -> None:
+    event = pipeline.drop(f"drop/{project}/c.csv", FILE.encode())
+    handler("dead_letter").lambda_handler(failure_event(event), Context())
+    (job,) = imports_of(pipeline, project)
+    assert job.status is Status.FAILED
+    assert "could not be processed" in (job.error or "")
+    # It is final: the event has nothing to say any more.
+    pipeline.process(event)
+    assert pipeline.messages() == []
+
+
+def test_a_key_as_long_as_keys_get_still_has_its_results(pipeline: Pipeline, project: str) -> None:
+    key = f"drop/{project}/".ljust(1024, "k")
+    job = run(pipeline, project, pipeline.drop(key, FILE.encode()))
+    assert json.loads(text_of(pipeline, f"results/{project}/{job.id}.result.json"))["id"] == job.id
