@@ -78,6 +78,7 @@ def test_a_giant_cell_is_an_error_with_its_line() -> None:
     [
         (b"a,b", ("utf-8-sig", "cp1252")),
         (b"", ("utf-8-sig", "cp1252")),
+        (b"\xef\xbb\xbfa,b", ("utf-8-sig",)),
         (b"\xff\xfea\0", ("utf-16",)),
         (b"\xfe\xff\0a", ("utf-16",)),
     ],

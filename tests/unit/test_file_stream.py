@@ -87,6 +87,11 @@ def test_a_file_over_the_limit_is_stopped(
         read(pack(b"a\n" * 501))
 
 
+def test_a_file_that_is_too_large_as_it_is_is_not_even_read() -> None:
+    with pytest.raises(FileError, match="more than 5,368,709,120 bytes"):
+        PlainFile(io.BufferedReader(io.BytesIO(b"Email\n")), 5 * 1024**3 + 1)
+
+
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_a_stretch_without_a_line_end_is_stopped(pack: type[bytes]) -> None:
     # By chance, so that it is a long line and no bomb.

@@ -9,7 +9,13 @@ import pytest
 
 from contact_imports import limits
 from contact_imports.errors import FileErrorCode, RequestErrorCode, RowErrorCode
-from contact_imports.import_job import IMPORT_DEADLINE_SECONDS, UPLOAD_DEADLINE_SECONDS
+from contact_imports.import_job import (
+    IMPORT_DEADLINE_SECONDS,
+    PENDING_DEADLINE_SECONDS,
+    UPLOAD_DEADLINE_SECONDS,
+    UPLOAD_FORM_SECONDS,
+)
+from contact_imports.list_imports import MAX_INLINE_REPORT_BYTES
 from local.stack import ROOT
 from tests.template import resources
 
@@ -51,7 +57,12 @@ def test_every_event_of_the_readme_is_there() -> None:
 
 
 def test_the_deadlines_are_the_ones_that_hold() -> None:
-    assert f"after {UPLOAD_DEADLINE_SECONDS // 3600} hours" in README
+    assert f"could check after {UPLOAD_DEADLINE_SECONDS // 3600} hours" in README
+    assert f"never came after {PENDING_DEADLINE_SECONDS // 3600} hours" in README
+    assert f"fails after {PENDING_DEADLINE_SECONDS // 3600} hours if it never does" in README
+    assert UPLOAD_FORM_SECONDS == 3600
+    assert "within an\nhour" in README
+    assert f"A report over {MAX_INLINE_REPORT_BYTES:,} bytes" in README
     assert f"an import after {IMPORT_DEADLINE_SECONDS // 3600}" in README
 
 

@@ -26,6 +26,7 @@ HEAD_BYTES = 4096
 DELIMITERS = (",", ";", "\t", "|")
 """Those that `likely_delimiter` tells apart; where two fit as well, the first."""
 
+_UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _NOT_CSV = {
     b"PK\x03\x04": "an Excel workbook or a zip archive",
@@ -56,7 +57,7 @@ def possible_encodings(head: bytes) -> tuple[str, ...]:
             raise _no_csv(name)
     if head.startswith(_UTF16_BOMS):
         return ("utf-16",)
-    if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_MARKUP):
+    if head.removeprefix(_UTF8_BOM).lstrip().lower().startswith(_MARKUP):
         raise _no_csv("a web page or XML, even if its name ends in .xls or .csv")
     if head.count(b"\0") > len(head) * _UTF16_NUL_SHARE:
         raise FileError(
@@ -65,7 +66,7 @@ def possible_encodings(head: bytes) -> tuple[str, ...]:
         )
     if len(head) - len(head.translate(None, _CONTROLS)) > len(head) * _BINARY_SHARE:
         raise _no_csv("binary, not text")
-    return ("utf-8-sig", "cp1252")
+    return ("utf-8-sig",) if head.startswith(_UTF8_BOM) else ("utf-8-sig", "cp1252")
 
 
 def read_in_encoding(head: bytes, read: Callable[[str], T]) -> T:

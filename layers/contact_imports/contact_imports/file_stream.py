@@ -39,7 +39,7 @@ def plain_head(head: bytes) -> bytes:
 class PlainFile(io.RawIOBase):
     """The bytes of a file of `stored_bytes`, gunzipped; `size` counts those that were read.
 
-    Reading raises FileError for damaged gzip, for one that unpacks to more than the limits, and for a
+    Raises FileError where it is over the limit as it is. Reading raises FileError for damaged gzip, for one that unpacks to more than the limits, and for a
     stretch without a line end.
     """
 
@@ -50,6 +50,8 @@ class PlainFile(io.RawIOBase):
         self._source: Any = gzip.GzipFile(fileobj=stored) if packed else stored
         ratio_bytes = max(MAX_GZIP_RATIO_FROM_BYTES, MAX_GZIP_RATIO * stored_bytes)
         self._most = min(MAX_FILE_BYTES, ratio_bytes) if packed else MAX_FILE_BYTES
+        if stored_bytes > self._most:
+            raise self._too_large()
 
     def readable(self) -> bool:
         """Always."""
@@ -64,12 +66,14 @@ class PlainFile(io.RawIOBase):
             raise _damaged() from None
         self.size += count
         if self.size > self._most:
-            raise FileError(
-                "UNREADABLE_FILE",
-                f"The file has more than {self._most:,} bytes (unpacked). Split it.",
-            )
+            raise self._too_large()
         self._check_lines(bytes(view[:count]))
         return count
+
+    def _too_large(self) -> FileError:
+        return FileError(
+            "UNREADABLE_FILE", f"The file has more than {self._most:,} bytes (unpacked). Split it."
+        )
 
     def _check_lines(self, chunk: bytes) -> None:
         last = max(chunk.rfind(b"\n"), chunk.rfind(b"\r"))

@@ -15,10 +15,12 @@ from contact_imports.import_table import ImportTable
 from contact_imports.report import PAGE_ROWS
 from contact_imports.uploads import Uploads
 
-MAX_INLINE_REPORT_BYTES = 1024 * 1024
-"""A report that is larger is answered with a redirect to S3: Lambda answers with 6 MB at most."""
+MAX_INLINE_REPORT_BYTES = 1_000_000
+"""A report that is larger is answered with a redirect to S3: Lambda answers with 6 MB of JSON at most, in
+which a character may take six bytes."""
 
 _PAGES_LOOKED_AT = 10
+_STATUS_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,9 @@ def list_imports(
     With a `status` there may be fewer, even none, before the end: `next_cursor` says whether it is reached.
     """
     found: list[Import] = []
+    size = limit if status is None else _STATUS_PAGE
     for _ in range(_PAGES_LOOKED_AT):
-        page = imports.of_project(project_id, limit=limit, before=cursor, now=now)
+        page = imports.of_project(project_id, limit=size, before=cursor, now=now)
         cursor = page.next_id
         for job in page.imports:
             if status is None or job.as_api(now)["status"] == status.value:
