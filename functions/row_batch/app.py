@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import (
     SqsFifoPartialProcessor,
@@ -15,16 +14,15 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
 from contact_imports.apply_row_batch import parse_message, take_message
 from contact_imports.config import RowBatchEnvironment
 from contact_imports.contact_table import DRY_RUN_LIFETIME, ContactTable
+from contact_imports.dynamodb_client import fast_dynamodb_client
 from contact_imports.import_table import ImportTable
 
 logger = Logger()
-# Checking the parameters of statements that we made ourselves is a quarter of the function's CPU time.
-dynamodb = boto3.client("dynamodb", config=Config(parameter_validation=False))
+dynamodb = fast_dynamodb_client()
 # A group whose batch failed waits for it to come again; the other groups go on.
 processor = SqsFifoPartialProcessor(skip_group_on_error=True)
 processor.raise_on_entire_batch_failure = False

@@ -19,7 +19,8 @@ FILE = "E-mail Address;First Name;Plan\na@example.com;Zoë;pro\nno email;B;\na@e
 
 def imports_of(pipeline: Pipeline, project: str) -> list[Import]:
     """Every import of a project, newest first, read without the code under test."""
-    found = pipeline.dynamodb.scan(TableName=pipeline.imports._table)["Items"]
+    pages = pipeline.dynamodb.get_paginator("scan").paginate(TableName="ImportsTable")
+    found = [item for page in pages for item in page["Items"]]
     ids = sorted(
         {item["importId"]["S"] for item in found if item.get("projectId") == {"S": project}},
         reverse=True,

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contact_imports.contact import (
     Applied,
@@ -11,6 +14,8 @@ from contact_imports.contact import (
     Row,
     apply_row,
     contact_bytes,
+    is_email,
+    normalise_email,
     read_row,
 )
 from contact_imports.errors import RowError
@@ -143,3 +148,40 @@ def test_a_blank_cell_clears_nothing_by_itself() -> None:
     row = read_row(2, ("email", "phone"), ["a@example.com", ""], [])
     assert isinstance(row, Row)
     assert row.cleared == frozenset()
+
+
+locals_ = st.one_of(
+    st.text("ab1.!#$%&'*+/=?^_`{|}~-", min_size=1, max_size=6),
+    st.text(min_size=1, max_size=4),
+    st.sampled_from(["a" * 64, "a" * 65, "é", '"a b"', "a@b", "A"]),
+)
+domains = st.one_of(
+    st.text("ab1.-", min_size=1, max_size=8).map(lambda text: f"{text}.org"),
+    st.text(min_size=1, max_size=4),
+    st.sampled_from(
+        [
+            *(
+                "example.com",
+                "x",
+                "localhost",
+                "a.test",
+                "münchen.de",
+                "xn--mnchen-3ya.de",
+                "[1.2.3.4]",
+            ),
+            *("x" * 63 + ".org", "x" * 64 + ".org", ".".join(["d" * 61] * 3) + ".org", "a..org"),
+        ]
+    ),
+)
+
+
+@settings(max_examples=2000)
+@given(st.one_of(st.builds("{}@{}".format, locals_, domains), st.text(max_size=10)))
+def test_an_email_is_what_the_library_takes_for_one(text: str) -> None:
+    email = normalise_email(text)
+    try:
+        validate_email(email, check_deliverability=False)
+        expected = True
+    except EmailNotValidError:
+        expected = False
+    assert is_email(email) is expected

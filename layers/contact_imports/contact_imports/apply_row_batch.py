@@ -13,10 +13,9 @@ from contact_imports.contact_table import ContactTable, DryRunContacts
 from contact_imports.errors import RowError
 from contact_imports.import_job import Import
 from contact_imports.import_table import BatchKey, ImportTable
+from contact_imports.limits import MAX_EMAIL_CHARS
 from contact_imports.row_batch import PartitionEnd, RowBatch, RowMessage
 from contact_imports.stored_contact import fold_rows, settle_row
-
-_MAX_EMAIL_CHARS = 254  # RFC 5321, 4.5.3.1.3
 
 _message: TypeAdapter[RowMessage] = TypeAdapter(
     RowMessage, config=ConfigDict(hide_input_in_errors=True)
@@ -150,4 +149,4 @@ def _rejected(batch: RowBatch) -> RowResults:
 
 
 def _possible(email: str) -> bool:
-    return 0 < len(email) <= _MAX_EMAIL_CHARS
+    return 0 < len(email) <= MAX_EMAIL_CHARS

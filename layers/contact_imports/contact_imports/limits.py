@@ -45,6 +45,9 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.htm
 MAX_TAGS = 50
 MAX_TAG_CHARS = 100
 
+MAX_EMAIL_CHARS = 254
+"""RFC 5321, 4.5.3.1.3."""
+
 MAX_VALUE_CHARS = {
     "firstName": 256,
     "lastName": 256,
@@ -53,6 +56,6 @@ MAX_VALUE_CHARS = {
     "country": 128,
     "language": 64,
 }
-"""Standard fields. An email is 254 octets at most (RFC 5321, 4.5.3.1.3), which email-validator checks."""
+"""Standard fields but the email."""
 
 MAX_CUSTOM_VALUE_CHARS = 8_192
