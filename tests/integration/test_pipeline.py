@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -439,3 +440,30 @@ def _items(pipeline: Pipeline, project: str) -> list[object]:
 def _tags(pipeline: Pipeline, project: str) -> dict[str, object]:
     items = pipeline.dynamodb.scan(TableName=pipeline.tags_table)["Items"]
     return {i["name"]["S"]: i["createdAt"] for i in items if i["projectId"]["S"] == project}
+
+
+def test_rows_that_change_nothing_are_looked_at_twice_unless_all_is_quiet(
+    pipeline: Pipeline, project: str
+) -> None:
+    reads: list[bool] = []
+    events = handler("row_batch").dynamodb.meta.events
+    event = "provide-client-params.dynamodb.BatchGetItem"
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        reads.extend(one["ConsistentRead"] for one in params["RequestItems"].values())
+
+    content = csv_file(*(f"c{n}@example.com,Name,plan,x" for n in range(3)))
+    events.register(event, note)
+    try:
+        pipeline.run(project, content, options())
+        assert reads == [False]
+        pipeline.run(project, content, options())
+        assert reads == [False, False, True]
+        pipeline.dynamodb.delete_item(
+            TableName="ImportsTable",
+            Key={"importId": {"S": f"project#{project}"}, "record": {"S": "writes"}},
+        )
+        pipeline.run(project, content, options())
+        assert reads == [False, False, True, False]
+    finally:
+        events.unregister(event, note)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from contact_imports.contact import Contact, Outcome
 from contact_imports.contact_table import ContactTable, ContactWriteError
 from contact_imports.errors import RowError
 from contact_imports.import_job import new_import_id
-from contact_imports.import_table import BatchKey, ImportTable, Partition
+from contact_imports.import_table import QUIET_AFTER, BatchKey, ImportTable, Partition
 from contact_imports.stored_contact import AppliedRows, StoredContact
 from local.stack import LocalStack
 from tests.harness import Pipeline
@@ -230,3 +230,24 @@ def test_keys_are_found_until_they_are_revoked(embedded_aws: LocalStack) -> None
     assert keys.revoke(found.id)
     assert keys.find(text) is None
     assert not keys.revoke(found.id)
+
+
+def test_a_project_is_quiet_some_minutes_after_the_last_write(pipeline: Pipeline) -> None:
+    imports = ImportTable(pipeline.dynamodb, "ImportsTable")
+    project = new_import_id(NOW)
+    assert imports.is_quiet(project, NOW)
+    imports.note_writes(project, NOW)
+    assert not imports.is_quiet(project, NOW)
+    assert not imports.is_quiet(project, NOW + QUIET_AFTER)
+    assert imports.is_quiet(project, NOW + QUIET_AFTER + timedelta(seconds=1))
+    assert imports.is_quiet("another", NOW)
+
+
+def test_a_note_is_as_good_as_new_for_half_a_minute(pipeline: Pipeline) -> None:
+    imports = ImportTable(pipeline.dynamodb, "ImportsTable")
+    project = new_import_id(NOW)
+    for seconds in (0, 29, 30, 59):
+        imports.note_writes(project, NOW + timedelta(seconds=seconds))
+    key = {"importId": {"S": f"project#{project}"}, "record": {"S": "writes"}}
+    item = pipeline.dynamodb.get_item(TableName="ImportsTable", Key=key)["Item"]
+    assert int(item["wroteAt"]["N"]) == int(NOW.timestamp()) + 30

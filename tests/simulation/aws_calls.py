@@ -47,8 +47,10 @@ class AwsCalls:
     """Operation to who answers it instead of AWS."""
     trouble: Callable[[Real, str, dict[str, Any]], Any] | None = None
     """Makes a call in AWS's stead: as it is, in part, or not at all."""
-    watch: Callable[[str, dict[str, Any]], None] | None = None
-    """Is told of every call that was made."""
+    before: Callable[[str, dict[str, Any]], None] | None = None
+    """Is told of every call that is going to be made."""
+    watch: Callable[[str, dict[str, Any], Any], Any] | None = None
+    """Is told of every call that was made, and may answer otherwise."""
     _running: _Invocation | None = None
 
     @contextmanager
@@ -87,10 +89,14 @@ class AwsCalls:
         answerer = self.answers.get(operation, real)
 
         def answer(arguments: dict[str, Any]) -> Any:
-            result = answerer(arguments)
-            if self.watch is not None:
-                self.watch(operation, arguments)
-            return result
+            self._running = None  # what is called meanwhile is nobody's
+            try:
+                if self.before is not None:
+                    self.before(operation, arguments)
+                result = answerer(arguments)
+                return self.watch(operation, arguments, result) if self.watch else result
+            finally:
+                self._running = running
 
         if self.trouble is not None:
             result = self.trouble(answer, operation, arguments)

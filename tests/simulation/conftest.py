@@ -40,6 +40,8 @@ def new_world(simulated: tuple[Pipeline, AwsCalls]) -> Iterator[NewWorld]:
     def make(seed: int) -> World:
         pipeline, calls = simulated
         calls.invocations, calls.answers = [], {}
+        calls.before = calls.watch = None
+        handler("row_batch").tables.cache_clear()
         world = World(pipeline, calls, random.Random(seed))
         patch.setattr("functions.row_batch.app.take_message", poisoned_take_message(world))
         return world

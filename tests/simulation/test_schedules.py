@@ -40,6 +40,7 @@ class Scenario:
     poison: dict[tuple[int, int], Poison] = field(default_factory=dict)
     on_blank: OnBlank = OnBlank.KEEP
     dry_run: bool = False
+    stale_share: float = 0.0
 
     @property
     def content(self) -> bytes:
@@ -82,6 +83,7 @@ scenarios = st.builds(
     poison=poisons,
     on_blank=st.sampled_from(OnBlank),
     dry_run=st.sampled_from([False, False, False, True]),
+    stale_share=st.sampled_from([0.0, 0.3, 0.7]),
 )
 
 
@@ -89,6 +91,7 @@ def run(scenario: Scenario, new_world: NewWorld) -> None:
     world: World = new_world(scenario.seed)
     world.poison = dict(scenario.poison)
     world.trouble_share = scenario.trouble_share
+    world.stale_share = scenario.stale_share
     project = new_project()
     put_before(world.pipeline, project, scenario.contacts_before)
     options = ImportOptions(
@@ -137,3 +140,15 @@ def test_any_file_under_any_schedule(
 ) -> None:
     run(scenario, new_world)
     tried("random file, random crashes, repeats, partial answers, poison", 1)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_row_that_seems_to_change_nothing_is_looked_at_again(
+    new_world: NewWorld, seed: int
+) -> None:
+    # There and back again: who sees the first value in the end takes the last row for no change.
+    there_and_back = tuple(f"a@example.com,{value}," for value in "xyxyx")
+    run(
+        Scenario(there_and_back, seed, partitions=1, batch_rows=1, crash_share=0, stale_share=0.9),
+        new_world,
+    )

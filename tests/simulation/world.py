@@ -94,6 +94,9 @@ class World:
     """Deduplication ids of the last five minutes."""
     trouble_share: float = 0
     """How many of the calls AWS answers in part, or not at all."""
+    stale_share: float = 0
+    """How many contacts a read that is not consistent sees as they were at some time before."""
+    past: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     poison: dict[tuple[int, int], Poison] = field(default_factory=dict)
     """(partition, seq) of the batches that can never succeed."""
 
@@ -115,11 +118,39 @@ class World:
             self.all_sent.setdefault(deduplication, message)
         return {"MessageId": deduplication}
 
-    def watch(self, operation: str, arguments: dict[str, Any]) -> None:
-        """The stream of the imports' table."""
+    def before(self, operation: str, arguments: dict[str, Any]) -> None:
+        """Remembers what contacts are like before they are written."""
+        if operation != "BatchExecuteStatement" or not self.stale_share:
+            return
+        for statement in arguments["Statements"]:
+            values = statement["Parameters"]
+            insert = statement["Statement"].startswith("INSERT")
+            pk, email = values[:2] if insert else values[-3:-1]
+            item = self.pipeline.dynamodb.get_item(
+                TableName=self.pipeline.contacts_table, Key={"pk": pk, "email": email}
+            ).get("Item")
+            self.past[email["S"]].append(item)
+
+    def watch(self, operation: str, arguments: dict[str, Any], answer: Any) -> Any:
+        """The stream of the imports' table, and reads of contacts as they were before."""
         status = arguments.get("ExpressionAttributeValues", {}).get(":status", {})
         if operation == "UpdateItem" and status.get("S") in ("completed", "failed"):
             self.ended.append(arguments["Key"]["importId"]["S"])
+        if operation == "BatchGetItem" and self.stale_share:
+            ((table, request),) = arguments["RequestItems"].items()
+            if not request["ConsistentRead"]:
+                keys = [key["email"]["S"] for key in request["Keys"]]
+                now = {item["email"]["S"]: item for item in answer["Responses"][table]}
+                seen = [self._seen(email, now.get(email)) for email in keys]
+                answer["Responses"][table] = [item for item in seen if item is not None]
+        return answer
+
+    def _seen(self, email: str, item: Any) -> Any:
+        """A contact as a read sees it that is not consistent."""
+        past = self.past[email]
+        if past and self.chance.random() < self.stale_share:
+            return self.chance.choice(past)
+        return item
 
     def invoke(
         self,
@@ -130,7 +161,7 @@ class World:
     ) -> Any:
         """Runs a handler to its end, or to the crash, which is raised."""
         self.calls.answers["SendMessage"] = self.send_message
-        self.calls.watch = self.watch
+        self.calls.before, self.calls.watch = self.before, self.watch
         self.calls.trouble = self._trouble if self.trouble_share else None
         module = handler(function)
         with (

@@ -74,7 +74,7 @@ def take_message(
                 results = _settle(message, of_batch)
             else:
                 overtaking = partition.next_seq < seq or bool(partition.gaps)
-                results = _apply(message, of_batch, overtaking=overtaking)
+                results = _apply(message, imports, of_batch, now, overtaking=overtaking)
             key = BatchKey(message.importId, message.partition, seq, message.last)
             partition = imports.commit(key, partition, results.outcomes, results.errors)
             outcomes = dict(results.outcomes)
@@ -93,9 +93,19 @@ def _contacts(
 
 
 def _apply(
-    batch: RowBatch, contacts: ContactTable | DryRunContacts, *, overtaking: bool
+    batch: RowBatch,
+    imports: ImportTable,
+    contacts: ContactTable | DryRunContacts,
+    now: datetime,
+    *,
+    overtaking: bool,
 ) -> RowResults:
-    """Applies a batch's rows to their contacts, reading again whatever another import has changed."""
+    """Applies a batch's rows to their contacts.
+
+    Contacts are read cheaply first. A write says what it was made from, so that one from a stale read is
+    refused; a row that changes nothing is not written, so it is looked at again, unless nobody has written
+    to the project lately.
+    """
     results = _rejected(batch)
     pending: dict[str, list[Row]] = {}
     for number, cells in batch.rows:
@@ -105,8 +115,9 @@ def _apply(
             results.errors.append(row)
         else:
             pending.setdefault(row.contact.email, []).append(row)
+    consistent = batch.dryRun
     while pending:
-        stored = contacts.read(batch.projectId, pending)
+        stored = contacts.read(batch.projectId, pending, consistent=consistent)
         folded = {
             email: fold_rows(
                 stored.get(email), rows, batch.importId, batch.onConflict, overtaking=overtaking
@@ -114,12 +125,19 @@ def _apply(
             for email, rows in pending.items()
         }
         writes = [fold.after for fold in folded.values() if fold.after is not None]
-        conflicts = contacts.write(batch.projectId, writes)
+        again = {email for email, fold in folded.items() if fold.after is None}
+        if consistent or (again and imports.is_quiet(batch.projectId, now)):
+            again = set()
+        if writes:
+            if not batch.dryRun:
+                imports.note_writes(batch.projectId, now)
+            again |= contacts.write(batch.projectId, writes)
         for email, fold in folded.items():
-            if email not in conflicts:
+            if email not in again:
                 results.outcomes.update(fold.outcomes.values())
                 results.errors.extend(fold.errors)
-        pending = {email: pending[email] for email in conflicts}
+        pending = {email: pending[email] for email in pending if email in again}
+        consistent = True
     return results
 
 

@@ -2,6 +2,7 @@
 of its failed rows in one item a row batch.
 
     importId   record            what
+    project#p  writes            when contacts of a project were last written
     6a0f...    errors#03#000007  reasons of the failed rows of a row batch
     6a0f...    import            the job: options, status, total; at the end its counts
     6a0f...    partition#03      next_seq and counters, which move together
@@ -52,6 +53,14 @@ OPEN_INDEX = "open-imports"
 
 PROJECT_INDEX = "project-imports"
 """Imports of a project, by id, which begins with the time: sparse, since only they have a `projectId`."""
+
+QUIET_AFTER = timedelta(minutes=10)
+"""After the last write to a project, how long reads of its contacts are taken for possibly stale. DynamoDB
+shows a write everywhere "usually within one second or less"; a note of a write may be up to a minute older
+than the write: it is made anew every 30 seconds, and a batch goes on for 30 seconds at most.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.ReadConsistency.html"""
+
+_WRITES_NOTED_EVERY = timedelta(seconds=30)
 
 REPORT_DUE = "due"
 """What an import's attribute `report` is from its end on, until everything is done that follows it."""
@@ -116,6 +125,7 @@ class ImportTable:
     def __init__(self, client: DynamoDBClient, table_name: str) -> None:
         self._client = client
         self._table = table_name
+        self._noted_writes: dict[str, datetime] = {}
 
     def create(self, job: Import, now: datetime) -> bool:
         """Records a new import; False if there is one of this id.
@@ -363,6 +373,29 @@ class ImportTable:
             ConditionExpression="attribute_exists(importId)",
             ExpressionAttributeValues=_marshal({":done": _REPORT_DONE}),
         )
+
+    def note_writes(self, project_id: str, now: datetime) -> None:
+        """Notes that contacts of a project are about to be written. Call it before that, for every batch."""
+        noted = self._noted_writes.get(project_id)
+        if noted is not None and now - noted < _WRITES_NOTED_EVERY:
+            return
+        self._client.update_item(
+            TableName=self._table,
+            Key=_key(f"project#{project_id}", "writes"),
+            UpdateExpression="SET wroteAt = :now",
+            ExpressionAttributeValues=_marshal({":now": int(now.timestamp())}),
+        )
+        self._noted_writes[project_id] = now
+
+    def is_quiet(self, project_id: str, now: datetime) -> bool:
+        """Whether nobody has written contacts of a project for so long that any read shows them as they are."""
+        response = self._client.get_item(
+            TableName=self._table,
+            Key=_key(f"project#{project_id}", "writes"),
+            ConsistentRead=True,
+        )
+        wrote_at = response.get("Item", {}).get("wroteAt")
+        return wrote_at is None or int(wrote_at["N"]) < (now - QUIET_AFTER).timestamp()
 
     def errors(self, import_id: str, partitions: int) -> Iterator[RowError]:
         """The reasons of the failed rows that were counted so far, in file order, a few at a time."""
