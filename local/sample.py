@@ -63,8 +63,11 @@ _FAR_APART = 1_000
 _BLANK_CELL_SHARE = 0.1
 
 
-def rows(count: int, seed: int) -> Iterator[tuple[str, ...]]:
-    """`count` rows under HEADER: a few with bad emails, a few with the email of a row far above."""
+def rows(count: int, seed: int, *, flawless: bool = False) -> Iterator[tuple[str, ...]]:
+    """`count` rows under HEADER: a few with bad emails, a few with the email of a row far above.
+
+    `flawless` ones have none of these.
+    """
     chance = random.Random(seed)
     for index in range(count):
         first, last, country, language, area = chance.choice(_PEOPLE)
@@ -79,15 +82,16 @@ def rows(count: int, seed: int) -> Iterator[tuple[str, ...]]:
             chance.choice(_NOTES),
         ]
         cells = [cell if chance.random() >= _BLANK_CELL_SHARE else "" for cell in cells]
-        yield (_email(chance, index, seed), *cells)
+        email = _plain_email(index, seed) if flawless else _email(chance, index, seed)
+        yield (email, *cells)
 
 
-def write(path: Path, count: int, seed: int) -> None:
+def write(path: Path, count: int, seed: int, *, flawless: bool = False) -> None:
     """Writes a UTF-8 CSV of `count` rows, as a spreadsheet does (RFC 4180: CRLF, quotes doubled)."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(HEADER)
-        writer.writerows(rows(count, seed))
+        writer.writerows(rows(count, seed, flawless=flawless))
 
 
 def _email(chance: random.Random, index: int, seed: int) -> str:
@@ -97,6 +101,10 @@ def _email(chance: random.Random, index: int, seed: int) -> str:
     if draw < _BAD_SHARE + _DUPLICATE_SHARE and index > _FAR_APART:
         index = chance.randrange(index - _FAR_APART)
         return f" Contact.{seed}.{index}@{_DOMAINS[index % len(_DOMAINS)].upper()}"
+    return _plain_email(index, seed)
+
+
+def _plain_email(index: int, seed: int) -> str:
     return f"contact.{seed}.{index}@{_DOMAINS[index % len(_DOMAINS)]}"
 
 

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -44,6 +45,19 @@ def test_a_file_comes_in_through_an_upload_form(account: Account, pack: type[byt
     ended = account.client.wait(data["id"], END_SECONDS)
     reference = expected(FILE, ImportOptions(OPTIONS.column_map, tags=("t",)))
     assert ended["status"] == "completed"
+    assert ended["counts"] == counts_of(reference)
+    assert account.contacts() == reference.contacts
+
+
+def test_a_file_that_is_too_large_to_post(account: Account, tmp_path: Path) -> None:
+    path = tmp_path / "large.csv"
+    rows = "".join(f"c{n}@example.com,Name {n},{'x' * 9_000}\n" for n in range(1_000))
+    path.write_text(f"Email,Name,Notes\n{rows}")
+    refused = account.client.post(path, account.project, COLUMN_MAP)
+    assert_refused(refused, 413, "PAYLOAD_TOO_LARGE")
+    created = account.client.send(path, account.project, COLUMN_MAP).json()["data"]
+    ended = account.client.wait(created["id"], END_SECONDS)
+    reference = expected(path.read_bytes(), OPTIONS)
     assert ended["counts"] == counts_of(reference)
     assert account.contacts() == reference.contacts
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from contact_imports.column_map import ColumnMap
-from contact_imports.contact import OnConflict, Outcome, Row, read_row
+from contact_imports.contact import OnConflict, Outcome, Row, RowReader
 from contact_imports.import_job import Import, ImportOptions, Status
 from tests.harness import Context, Pipeline, expected, handler, possible_contacts, sqs_event
 
@@ -145,5 +145,6 @@ def _twice(processes: ProcessPoolExecutor, function: str, event: dict[str, Any])
 
 
 def _rows_of_email(rows: list[list[str]], email: str) -> list[Row]:
-    read = [read_row(number, FIELDS, row, ()) for number, row in enumerate(rows, 2)]
+    reader = RowReader(FIELDS, ())
+    read = [reader.read(number, row) for number, row in enumerate(rows, 2)]
     return [row for row in read if isinstance(row, Row) and row.contact.email == email]

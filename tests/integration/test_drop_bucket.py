@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.response import StreamingBody
 
 from contact_imports.column_map import ColumnMap
 from contact_imports.contact import OnBlank, OnConflict
-from contact_imports.import_job import Import, ImportOptions, Status
+from contact_imports.import_job import Import, ImportOptions, Status, Upload
+from contact_imports.uploads import Uploads
 from tests.harness import Context, Pipeline, counts_of, expected, failure_event, handler
 
 HEADER_SPEAKS = ImportOptions(None, delimiter=None)
@@ -165,24 +169,55 @@ def test_a_file_that_was_replaced_before_its_event_came_is_no_import(
     assert imports_of(pipeline, project) == []
 
 
-def test_a_file_that_is_replaced_while_it_is_imported_is_read_as_it_was(
-    pipeline: Pipeline, project: str
-) -> None:
-    versioned = f"{pipeline.bucket}-versioned"
-    pipeline.s3.create_bucket(Bucket=versioned)
-    pipeline.s3.put_bucket_versioning(
-        Bucket=versioned, VersioningConfiguration={"Status": "Enabled"}
-    )
-    key = f"drop/{project}/c.csv"
-    put = pipeline.s3.put_object(Bucket=versioned, Key=key, Body=FILE.encode())
-    pipeline.s3.put_object(Bucket=versioned, Key=key, Body=b"Email\nb@example.com\n")
-    from contact_imports.import_job import Upload
-    from contact_imports.uploads import Uploads
+@pytest.fixture(scope="module")
+def versioned(pipeline: Pipeline) -> Uploads:
+    """A bucket with versions, as the template's is."""
+    name = f"{pipeline.bucket}-versioned"
+    pipeline.s3.create_bucket(Bucket=name)
+    pipeline.s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return Uploads(pipeline.s3, name)
 
-    uploads = Uploads(pipeline.s3, versioned)
-    upload = Upload(key, put["ETag"].strip('"'), len(FILE.encode()), put["VersionId"])
-    assert uploads.open(upload).readall() == FILE.encode()
-    assert uploads.details(upload).metadata == {}
+
+def put_version(pipeline: Pipeline, uploads: Uploads, content: bytes) -> Upload:
+    key = "drop/p/c.csv"
+    put = pipeline.s3.put_object(Bucket=uploads.bucket, Key=key, Body=content)
+    return Upload(key, put["ETag"].strip('"'), len(content), put["VersionId"])
+
+
+def test_a_file_that_is_replaced_while_it_is_imported_is_read_as_it_was(
+    pipeline: Pipeline, versioned: Uploads
+) -> None:
+    # Larger than what is read at a time, and known from its end.
+    content = b"Email\n" + b"".join(b"c%d@example.com\n" % n for n in range(200_000))
+    upload = put_version(pipeline, versioned, content)
+    put_version(pipeline, versioned, b"Email\nb@example.com\n")
+    assert versioned.open(upload).readall() == content
+    assert versioned.head(upload, 100) == content[:100]
+    assert versioned.details(upload).metadata == {}
+
+
+@pytest.mark.parametrize("has_ranges", [True, False])
+def test_a_file_that_breaks_off_is_read_on_from_there(
+    pipeline: Pipeline, versioned: Uploads, monkeypatch: pytest.MonkeyPatch, has_ranges: bool
+) -> None:
+    content = b"".join(b"c%d@example.com\n" % n for n in range(200_000))
+    upload = put_version(pipeline, versioned, content)
+    if has_ranges:
+        upload = replace(upload, version_id=None)
+    cuts = iter([0, 1_500_000, 10, 0, 700_000])
+    get = pipeline.s3.get_object
+
+    def cut(**arguments: Any) -> Any:
+        answer = get(**arguments)
+        assert ("ContentRange" in answer) is has_ranges
+        body = answer["Body"].read()
+        left = body[: next(cuts, None)]
+        return {**answer, "Body": StreamingBody(io.BytesIO(left), len(body))}
+
+    monkeypatch.setattr("contact_imports.backoff._BASE_SECONDS", 0)
+    monkeypatch.setattr(pipeline.s3, "get_object", cut)
+    assert versioned.open(upload).readall() == content
+    assert next(cuts, None) is None
 
 
 @pytest.mark.parametrize("key", ["drop/{}/", "drop/{}/folder/", "drop/c.csv", "drop/a b/c.csv"])

@@ -22,7 +22,7 @@ from contact_imports.stored_contact import AppliedRows, StoredContact
 from local.stack import LocalStack
 from tests.harness import Pipeline
 
-NOW = datetime.now(UTC)
+NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 def stored(email: str, version: int = 1, **fields: str) -> StoredContact:

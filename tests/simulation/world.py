@@ -202,7 +202,7 @@ class World:
             case "GetObject" if self.chance.random() < 0.5:
                 answer = real(arguments)
                 body = answer["Body"].read()
-                cut = BytesIO(body[: len(body) // 2])
+                cut = BytesIO(body[: self.chance.randrange(len(body))])
                 return {**answer, "Body": StreamingBody(cut, len(body))}
             case _:
                 # After botocore's own retries.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from email_validator import EmailNotValidError, validate_email
 from hypothesis import given, settings
@@ -12,14 +14,25 @@ from contact_imports.contact import (
     OnConflict,
     Outcome,
     Row,
+    RowReader,
     apply_row,
     contact_bytes,
     is_email,
     normalise_email,
-    read_row,
 )
 from contact_imports.errors import RowError
 from contact_imports.limits import MAX_CONTACT_BYTES, MAX_CUSTOM_VALUE_CHARS, MAX_VALUE_CHARS
+
+
+def read_row(
+    number: int,
+    fields: Sequence[str],
+    cells: list[str],
+    tags: list[str],
+    on_blank: OnBlank = OnBlank.KEEP,
+) -> Row | RowError:
+    return RowReader(fields, tags, on_blank).read(number, cells)
+
 
 FIELDS = ("email", "firstName", "customFields.plan")
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pydantic import ConfigDict, TypeAdapter
 
-from contact_imports.contact import Outcome, Row, normalise_email, read_row
+from contact_imports.contact import Outcome, Row, RowReader, normalise_email
 from contact_imports.contact_table import ContactTable, DryRunContacts
 from contact_imports.errors import RowError
 from contact_imports.import_job import Import
@@ -108,8 +108,9 @@ def _apply(
     """
     results = _rejected(batch)
     pending: dict[str, list[Row]] = {}
+    reader = RowReader(batch.fields, batch.tags, batch.onBlank)
     for number, cells in batch.rows:
-        row = read_row(number, batch.fields, cells, batch.tags, batch.onBlank)
+        row = reader.read(number, cells)
         if isinstance(row, RowError):
             results.outcomes[Outcome.FAILED] += 1
             results.errors.append(row)

@@ -114,42 +114,54 @@ def _is_email(email: str) -> bool:
     return True
 
 
-def read_row(
-    number: int,
-    fields: Sequence[str],
-    cells: Sequence[str],
-    tags: Iterable[str],
-    on_blank: OnBlank = OnBlank.KEEP,
-) -> Row | RowError:
-    """The row that the mapped cells make, or why it is none.
+class RowReader:
+    """Reads the rows of one import; what is the same for all of them is looked up once.
 
-    `fields` names the cells; fields[0] is email. Values lose the blanks around them; what is then empty
-    is no value.
+    `fields` names a row's cells; fields[0] is email.
     """
-    email = normalise_email(cells[0])
-    if not email:
-        return RowError(number, "invalid_email", "The email is blank.", "email")
-    if not is_email(email):
-        # Without the library's message, which quotes the address: it is somebody's data.
-        return RowError(number, "invalid_email", "The email is not a valid address.", "email")
-    standard: dict[str, str] = {}
-    custom: dict[str, str] = {}
-    blank: list[str] = []
-    for name, cell in zip(fields[1:], cells[1:], strict=True):
-        value = cell.strip()
-        if not value:
-            blank.append(name)
-            continue
-        limit = MAX_VALUE_CHARS.get(name, MAX_CUSTOM_VALUE_CHARS)
-        if len(value) > limit:
-            message = f"The value has {len(value):,} characters; {limit:,} is the most."
-            return RowError(number, "value_too_long", message, name)
-        if name.startswith(CUSTOM_FIELD_PREFIX):
-            custom[name.removeprefix(CUSTOM_FIELD_PREFIX)] = value
-        else:
-            standard[name] = value
-    cleared = frozenset(blank) if on_blank is OnBlank.CLEAR else frozenset[str]()
-    return Row(number, Contact(email, standard, custom, frozenset(tags)), cleared)
+
+    def __init__(
+        self, fields: Sequence[str], tags: Iterable[str], on_blank: OnBlank = OnBlank.KEEP
+    ) -> None:
+        self._tags = frozenset(tags)
+        self._clears = on_blank is OnBlank.CLEAR
+        self._columns = [
+            (
+                name,
+                name.removeprefix(CUSTOM_FIELD_PREFIX),
+                name.startswith(CUSTOM_FIELD_PREFIX),
+                MAX_VALUE_CHARS.get(name, MAX_CUSTOM_VALUE_CHARS),
+            )
+            for name in fields[1:]
+        ]
+
+    def read(self, number: int, cells: Sequence[str]) -> Row | RowError:
+        """The row that the mapped cells make, or why it is none.
+
+        Values lose the blanks around them; what is then empty is no value.
+        """
+        email = normalise_email(cells[0])
+        if not email:
+            return RowError(number, "invalid_email", "The email is blank.", "email")
+        if not is_email(email):
+            # Without the library's message, which quotes the address: it is somebody's data.
+            return RowError(number, "invalid_email", "The email is not a valid address.", "email")
+        standard: dict[str, str] = {}
+        custom: dict[str, str] = {}
+        cleared = []
+        for (name, key, is_custom, limit), cell in zip(self._columns, cells[1:], strict=True):
+            value = cell.strip()
+            if not value:
+                if self._clears:
+                    cleared.append(name)
+            elif len(value) > limit:
+                message = f"The value has {len(value):,} characters; {limit:,} is the most."
+                return RowError(number, "value_too_long", message, name)
+            elif is_custom:
+                custom[key] = value
+            else:
+                standard[key] = value
+        return Row(number, Contact(email, standard, custom, self._tags), frozenset(cleared))
 
 
 def merge(existing: Contact, row: Row) -> Contact:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +34,8 @@ DRY_RUN_LIFETIME = timedelta(days=3)
 _READ_LIMIT = 100  # keys a BatchGetItem
 _WRITE_LIMIT = 25  # statements a BatchExecuteStatement
 _THREADS = 8
+
+_STATEMENTS_REMEMBERED = 1_000  # by the fields that a contact has
 
 _CONFLICTS = {"DuplicateItem", "ConditionalCheckFailed"}
 _TRANSIENT = {
@@ -141,19 +144,12 @@ class ContactTable:
             values["expiresAt"] = {"N": str(int(expires_at.timestamp()))}
         if stored.version == 1:
             item = {**key, **values}
-            fields = ",".join(f"'{name}':?" for name in item)
             return {
-                "Statement": f'INSERT INTO "{self._table}" VALUE {{{fields}}}',
+                "Statement": _insert(self._table, tuple(item)),
                 "Parameters": list(item.values()),
             }
-        sets = " ".join(
-            [
-                *(f'SET "{name}"=?' for name in values),
-                *(f'REMOVE "{name}"' for name in sorted(stored.emptied)),
-            ]
-        )
         return {
-            "Statement": f'UPDATE "{self._table}" {sets} WHERE pk=? AND email=? AND "version"=?',
+            "Statement": _update(self._table, tuple(values), stored.emptied),
             "Parameters": [*values.values(), *key.values(), {"N": str(stored.version - 1)}],
         }
 
@@ -203,6 +199,19 @@ class DryRunContacts:
 def _key(project_id: str, email: str) -> dict[str, AttributeValueTypeDef]:
     spread = zlib.crc32(email.encode()) % KEYS_A_PROJECT
     return {"pk": {"S": f"{project_id}#{spread}"}, "email": {"S": email}}
+
+
+@lru_cache(_STATEMENTS_REMEMBERED)
+def _insert(table: str, names: tuple[str, ...]) -> str:
+    fields = ",".join(f"'{name}':?" for name in names)
+    return f'INSERT INTO "{table}" VALUE {{{fields}}}'
+
+
+@lru_cache(_STATEMENTS_REMEMBERED)
+def _update(table: str, names: tuple[str, ...], emptied: frozenset[str]) -> str:
+    changes = [f'SET "{name}"=?' for name in names]
+    changes += [f'REMOVE "{name}"' for name in sorted(emptied)]
+    return f'UPDATE "{table}" {" ".join(changes)} WHERE pk=? AND email=? AND "version"=?'
 
 
 def _to_item(stored: StoredContact) -> dict[str, AttributeValueTypeDef]:

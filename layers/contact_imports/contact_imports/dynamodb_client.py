@@ -24,5 +24,6 @@ def fast_dynamodb_client() -> DynamoDBClient:
     """
     session = botocore.session.get_session()
     session.get_component("data_loader").search_paths.append(str(_DATA))
-    config = Config(parameter_validation=False)
+    # botocore makes its own user agent anew for every request.
+    config = Config(parameter_validation=False, user_agent="contact-imports")
     return boto3.Session(botocore_session=session).client("dynamodb", config=config)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from contact_imports.column_map import ColumnMap, find_columns, match_columns
-from contact_imports.contact import Contact, OnBlank, OnConflict, Outcome, apply_row, read_row
+from contact_imports.contact import Contact, OnBlank, OnConflict, Outcome, RowReader, apply_row
 from contact_imports.csv_rows import Record, is_blank, read_header
 from contact_imports.errors import RowError
 from contact_imports.partition import mapped_cells
@@ -52,16 +52,13 @@ def reference_import(
     counts: Counter[Outcome] = Counter()
     rows: list[int] = []
     errors: list[RowError] = []
+    reader = RowReader(columns.fields, tags, on_blank)
     for number, record in records:
         if is_blank(record):
             continue
         rows.append(number)
         cells = mapped_cells(number, record, columns)
-        row = (
-            cells
-            if isinstance(cells, RowError)
-            else read_row(number, columns.fields, cells, tags, on_blank)
-        )
+        row = cells if isinstance(cells, RowError) else reader.read(number, cells)
         if isinstance(row, RowError):
             counts[Outcome.FAILED] += 1
             errors.append(row)

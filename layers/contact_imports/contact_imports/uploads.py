@@ -26,11 +26,12 @@ from contact_imports.import_job import UPLOAD_FORM_SECONDS, Import, Upload
 from contact_imports.limits import MAX_FILE_BYTES
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CopySourceTypeDef
 
 _REPORT_URL_SECONDS = 900
-_CHUNK_BYTES = 8 * 1024 * 1024
+_CHUNK_BYTES = 1024 * 1024
 _PART_BYTES = 8 * 1024 * 1024  # S3 takes parts of 5 MiB and more, 10,000 of them at most
 _KEY = re.compile(r"imports/(?P<project_id>[^/]+)/(?P<import_id>[0-9a-f]{24})\.csv")
 _DROP_KEY = re.compile(r"drop/(?P<project_id>[A-Za-z0-9_-]{1,64})/(?:.*[^/])", re.DOTALL)
@@ -127,7 +128,12 @@ class Uploads:
         """The file's first bytes, gunzipped, of at most `size` bytes; raises FileError, UploadGoneError."""
         if not upload.size:
             return b""
-        return plain_head(self._range(upload, 0, min(size, upload.size)))
+        for _ in attempts():
+            try:
+                return plain_head(self._body(upload, 0, size).read(size))
+            except (ResponseStreamingError, ShortReadError, HTTPError):
+                continue
+        raise StillUnprocessedError("an upload could not be read")
 
     def put_result(self, key: str, content: str) -> None:
         """Stores a JSON document beside what was dropped."""
@@ -190,27 +196,40 @@ class Uploads:
         self._client.copy_object(Bucket=self.bucket, Key=key, CopySource=source)
 
     def _chunks(self, upload: Upload) -> Iterator[bytes]:
-        for start in range(0, upload.size, _CHUNK_BYTES):
-            yield self._range(upload, start, min(_CHUNK_BYTES, upload.size - start))
-
-    def _range(self, upload: Upload, start: int, size: int) -> bytes:
-        """Some bytes of the object. Read whole before use, so that a body cut off is simply read again."""
-        version: _Version = {"VersionId": upload.version_id} if upload.version_id else {}
-        for _ in attempts():
+        """The object from beginning to end. Where it breaks off it is asked for again, from there on."""
+        offset = 0
+        tries = attempts()
+        while offset < upload.size:
+            if next(tries, None) is None:
+                raise StillUnprocessedError("an upload could not be read")
             try:
-                response = self._client.get_object(
-                    Bucket=self.bucket,
-                    Key=upload.key,
-                    IfMatch=f'"{upload.etag}"',
-                    Range=f"bytes={start}-{start + size - 1}",
-                    **version,
-                )
-                return response["Body"].read()
-            except ClientError as error:
-                raise _gone_or(error, upload) from None
+                body = self._body(upload, offset)
+                while chunk := body.read(_CHUNK_BYTES):
+                    offset += len(chunk)
+                    tries = attempts()
+                    yield chunk
             except (ResponseStreamingError, ShortReadError, HTTPError):
                 continue
-        raise StillUnprocessedError("an upload could not be read")
+
+    def _body(self, upload: Upload, offset: int, end: int | None = None) -> StreamingBody:
+        """The object's bytes from `offset` on, up to the end or, mostly, to `end`."""
+        version: _Version = {"VersionId": upload.version_id} if upload.version_id else {}
+        try:
+            response = self._client.get_object(
+                Bucket=self.bucket,
+                Key=upload.key,
+                IfMatch=f'"{upload.etag}"',
+                Range=f"bytes={offset}-{'' if end is None else end - 1}",
+                **version,
+            )
+        except ClientError as error:
+            raise _gone_or(error, upload) from None
+        body = response["Body"]
+        if "ContentRange" not in response:
+            # A server may answer with the whole object (RFC 9110, 14.2).
+            for start in range(0, offset, _CHUNK_BYTES):
+                body.read(min(_CHUNK_BYTES, offset - start))
+        return body
 
 
 class _ObjectReader(io.RawIOBase):

@@ -1,0 +1,161 @@
+"""What the benchmarks run on: an embedded AWS in another process, files, and processes that are measured."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from local import sample
+from local.stack import ROOT, LocalStack, free_port
+from tests import template
+
+from contact_imports.column_map import ColumnMap  # isort: skip
+from contact_imports.contact_file import open_contact_file  # isort: skip
+from contact_imports.import_job import Import, ImportOptions, Status, new_import_id  # isort: skip
+from contact_imports.partition import partition_count, row_batches  # isort: skip
+from contact_imports.row_batch import encode_row_batch  # isort: skip
+
+BUCKET = "uploads"
+CONTENDER_PYTHON = ROOT / ".local" / "tools" / "bench" / "bin" / "python"
+RECORDS_AN_EVENT = 10
+OPTIONS = ImportOptions(ColumnMap.model_validate(sample.COLUMN_MAP))
+
+
+@dataclass
+class Bench:
+    """One embedded AWS with the template's tables, queues and bucket, and a folder for files."""
+
+    aws: LocalStack
+    folder: Path
+    names: dict[str, str]
+    _tables: int = field(default=0)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the template gives the functions, and who they are."""
+        return {
+            **{k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
+            **self.aws.aws_environment,
+            "POWERTOOLS_SERVICE_NAME": "bench",
+            "API_KEYS_TABLE": self.names["ApiKeysTable"],
+            "CONTACTS_TABLE": self.names["ContactsTable"],
+            "DRY_RUN_CONTACTS_TABLE": self.names["DryRunContactsTable"],
+            "EVENT_BUS_NAME": "default",
+            "IDEMPOTENCY_TABLE": self.names["IdempotencyTable"],
+            "IMPORTS_TABLE": self.names["ImportsTable"],
+            "PROCESSOR_FAILURES_QUEUE_ARN": "arn:aws:sqs:us-east-1:000000000000:failures",
+            "ROW_QUEUE_URL": self.names["RowQueue"],
+            "TAGS_TABLE": self.names["TagsTable"],
+            "UPLOADS_BUCKET": BUCKET,
+        }
+
+    def new_table(self) -> str:
+        """An empty table as the other contenders have it: a row is an item by its email."""
+        self._tables += 1
+        name = f"contender-{self._tables}"
+        self.aws.client("dynamodb").create_table(
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "Email", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "Email", "KeyType": "HASH"}],
+        )
+        return name
+
+    def rows(
+        self, count: int, changed: Callable[[int], bool] = lambda _: False, to: str = "Changed"
+    ) -> Path:
+        """A file of `count` rows, all valid, each of an email of its own; some with another first name."""
+        path = self.folder / f"rows-{count}.csv"
+        if not path.exists():
+            sample.write(path, count, seed=1, flawless=True)
+        if not any(changed(n) for n in range(count)):
+            return path
+        other = self.folder / f"rows-{count}-{to}.csv"
+        with (
+            path.open(encoding="utf-8", newline="") as source,
+            other.open("w", encoding="utf-8", newline="") as target,
+        ):
+            reader, writer = csv.reader(source), csv.writer(target)
+            writer.writerow(next(reader))
+            for number, row in enumerate(reader):
+                writer.writerow([row[0], to, *row[2:]] if changed(number) else row)
+        return other
+
+    def events(self, path: Path, project: str) -> Path:
+        """A file's row batches as events of the row_batch function, one in a line."""
+        now = datetime.now(UTC)
+        job = Import(new_import_id(now), project, Status.PROCESSING, OPTIONS, now)
+        partitions = partition_count(path.stat().st_size)
+        with path.open("rb") as content:
+            file = open_contact_file(content, b"", "utf-8-sig", OPTIONS)
+            batches = list(row_batches(file.records, file.columns, partitions))
+            bodies = [encode_row_batch(job, file.columns.fields, batch) for batch in batches]
+        records = [
+            {
+                "messageId": str(number),
+                "receiptHandle": str(number),
+                "body": body,
+                "attributes": {"MessageGroupId": f"{job.id}:{batch.partition}"},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:rows.fifo",
+                "awsRegion": "us-east-1",
+            }
+            for number, (batch, body) in enumerate(zip(batches, bodies, strict=True))
+        ]
+        target = self.folder / f"{job.id}.jsonl"
+        with target.open("w") as out:
+            for start in range(0, len(records), RECORDS_AN_EVENT):
+                out.write(json.dumps({"Records": records[start : start + RECORDS_AN_EVENT]}) + "\n")
+        return target
+
+    def be_quiet(self, project: str) -> None:
+        """Lets time pass: nobody has written to the project for more than ten minutes."""
+        self.aws.client("dynamodb").delete_item(
+            TableName=self.names["ImportsTable"],
+            Key={"importId": {"S": f"project#{project}"}, "record": {"S": "writes"}},
+        )
+
+    def contend(self, name: str, table: str, file: Path, *, units: bool = False) -> dict[str, Any]:
+        """Runs a contender once, in a process of its own."""
+        command = [str(CONTENDER_PYTHON), str(ROOT / "bench" / "contender.py"), name, table]
+        return self.measure([*command, str(file), *(["units"] if units else [])])
+
+    def measure(self, command: list[str], **options: Any) -> dict[str, Any]:
+        """What a process prints as the last line, as JSON."""
+        result = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=False, **options
+        )
+        if result.returncode:
+            sys.exit(result.stderr)
+        measured: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+        return measured
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    """Starts an embedded AWS, and stops it."""
+    with tempfile.TemporaryDirectory() as folder:
+        aws = LocalStack(free_port(), state=Path(folder) / "aws")
+        aws.start()
+        try:
+            names = template.create_tables(aws) | template.create_queues(aws)
+            aws.client("s3").create_bucket(Bucket=BUCKET)
+            yield Bench(aws, Path(folder), names)
+        finally:
+            aws.stop()
+
+
+def median(values: list[float]) -> float:
+    """The middle one."""
+    return statistics.median(values)
