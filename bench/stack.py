@@ -99,8 +99,10 @@ class Bench:
         partitions = partition_count(path.stat().st_size)
         with path.open("rb") as content:
             file = open_contact_file(content, b"", "utf-8-sig", OPTIONS)
-            batches = list(row_batches(file.records, file.columns, partitions))
-            bodies = [encode_row_batch(job, file.columns.fields, batch) for batch in batches]
+            batches = list(row_batches(file.reader.blocks(), file.columns, partitions))
+            bodies = [
+                encode_row_batch(job, file.columns.fields, batch).decode() for batch in batches
+            ]
         records = [
             {
                 "messageId": str(number),

@@ -132,11 +132,11 @@ def test_a_file(content: bytes, delimiter: str | None, column_map: ColumnMap | N
 
     def read(encoding: str) -> ReferenceImport:
         file = opened(encoding)
-        result = reference_import([(1, file.header), *file.records], file.column_map)
+        result = reference_import([(1, file.header), *file.reader], file.column_map)
         file = opened(encoding)
         report = bytearray()
         writer = ReportWriter(report.extend, file.delimiter, file.header, file.columns)
-        for row in failed_rows(file.reader, file.records, iter(result.errors)):
+        for row in failed_rows(file.reader, iter(result.errors)):
             writer.write(row)
         writer.flush()
         assert report

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import orjson
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from contact_imports.column_map import Columns
 from contact_imports.contact import normalise_email
-from contact_imports.csv_rows import Record
+from contact_imports.csv_rows import Block, Record
 from contact_imports.errors import RowError
 from contact_imports.limits import MAX_ROW_BYTES
 from contact_imports.partition import (
@@ -23,6 +25,11 @@ from contact_imports.partition import (
 )
 
 COLUMNS = Columns(("email", "name"), (2, 0), 3)
+
+
+def blocks(records: Iterable[Record]) -> Iterator[Block]:
+    """Records as a reader gives them, one at a time."""
+    return ((number, [record]) for number, record in records)
 
 
 def test_partitions_grow_with_the_file_up_to_64() -> None:
@@ -60,7 +67,7 @@ def test_a_row_over_the_limit_is_an_error() -> None:
 
 
 def batches_of(records: list[Record], partitions: int) -> list[EncodedBatch]:
-    return list(row_batches(records, COLUMNS, partitions))
+    return list(row_batches(blocks(records), COLUMNS, partitions))
 
 
 def numbers(batch: EncodedBatch) -> list[int]:
@@ -140,6 +147,6 @@ def test_rows_of_repeated_emails_are_marked_where_it_was_asked_for() -> None:
     repeats = Repeats()
     for _, record in records:
         repeats.add(email_of(record, COLUMNS))
-    marked = [batch.repeated for batch in row_batches(records, COLUMNS, 1, repeats)]
+    marked = [batch.repeated for batch in row_batches(blocks(records), COLUMNS, 1, repeats)]
     assert marked == [(2, 4)]
-    assert [batch.repeated for batch in row_batches(records, COLUMNS, 1)] == [()]
+    assert [batch.repeated for batch in row_batches(blocks(records), COLUMNS, 1)] == [()]

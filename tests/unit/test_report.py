@@ -29,7 +29,7 @@ def opened(content: bytes, delimiter: str = ",") -> ContactFile:
 
 def reference(content: bytes, delimiter: str = ",") -> ReferenceImport:
     file = opened(content, delimiter)
-    return reference_import([(1, file.header), *file.records], COLUMN_MAP)
+    return reference_import([(1, file.header), *file.reader], COLUMN_MAP)
 
 
 def report(content: bytes, delimiter: str = ",", errors: list[RowError] | None = None) -> bytes:
@@ -38,7 +38,7 @@ def report(content: bytes, delimiter: str = ",", errors: list[RowError] | None =
     file = opened(content, delimiter)
     out = bytearray()
     writer = ReportWriter(out.extend, file.delimiter, file.header, file.columns)
-    for row in failed_rows(file.reader, file.records, iter(found)):
+    for row in failed_rows(file.reader, iter(found)):
         writer.write(row)
     writer.flush()
     return bytes(out)
@@ -99,7 +99,7 @@ def test_it_is_utf_8_with_a_byte_order_mark_and_ends_its_lines_as_rfc_4180_has_i
 
 def test_entries_name_row_line_field_and_code() -> None:
     file = opened(FILE)
-    found = failed_rows(file.reader, file.records, iter(reference(FILE).errors))
+    found = failed_rows(file.reader, iter(reference(FILE).errors))
     entries = [row.as_api() for row in found]
     assert entries[1] == {
         "row": 4,
@@ -113,9 +113,9 @@ def test_entries_name_row_line_field_and_code() -> None:
 
 def test_nothing_is_read_after_the_last_failed_row() -> None:
     file = opened(b"Email,Name,Plan\nno\na@example.com\nb@example.com\n")
-    found = failed_rows(file.reader, file.records, iter([RowError(2, "invalid_email", "why")]))
+    found = failed_rows(file.reader, iter([RowError(2, "invalid_email", "why")]))
     assert [row.error.row for row in found] == [2]
-    assert next(file.records)[0] == 3
+    assert next(iter(file.reader))[0] == 3
 
 
 def same_reasons(errors: list[RowError]) -> list[Any]:
@@ -185,9 +185,9 @@ def test_rows_that_nobody_counted_are_found_again(
     monkeypatch.setattr("contact_imports.partition.MAX_BATCH_ROWS", 2)
     content = b"Email,Name,Plan\na@x.org\na@x.org\na@x.org\n\na@x.org,1,2,3\na@x.org\n"
     file = opened(content)
-    found = LostRows(file.records, file.columns, {0: partition})
+    found = LostRows(file.reader.blocks(), file.columns, {0: partition})
     assert {number for number in range(100) if number in found} == lost
     file = opened(content)
-    rows: list[FailedRow] = list(failed_rows(file.reader, file.records, iter([]), found))
+    rows: list[FailedRow] = list(failed_rows(file.reader, iter([]), found))
     assert {row.error.row for row in rows} == lost
     assert {row.error.code for row in rows} <= {"not_processed"}

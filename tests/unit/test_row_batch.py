@@ -28,8 +28,8 @@ JOB = Import(
 @given(st.lists(st.text(min_size=1, max_size=10), min_size=1, max_size=5))
 def test_rows_come_out_as_they_went_in(names: list[str]) -> None:
     records = [(n, ["a@example.com", name]) for n, name in enumerate(names, 2)]
-    (batch,) = row_batches(records, COLUMNS, 1)
-    body = encode_row_batch(JOB, COLUMNS.fields, batch)
+    (batch,) = row_batches([(number, [record]) for number, record in records], COLUMNS, 1)
+    body = encode_row_batch(JOB, COLUMNS.fields, batch).decode()
     message = parse_message(body)
     assert isinstance(message, RowBatch)
     assert message.rows == records
@@ -44,8 +44,8 @@ def test_rows_come_out_as_they_went_in(names: list[str]) -> None:
 
 
 def test_rows_that_are_rejected_keep_their_reason() -> None:
-    (batch,) = row_batches([(2, ["a@example.com", "n", "shifted"])], COLUMNS, 1)
-    message = parse_message(encode_row_batch(JOB, COLUMNS.fields, batch))
+    (batch,) = row_batches([(2, [["a@example.com", "n", "shifted"]])], COLUMNS, 1)
+    message = parse_message(encode_row_batch(JOB, COLUMNS.fields, batch).decode())
     assert isinstance(message, RowBatch)
     assert [(number, code) for number, code, _ in message.rejected] == [(2, "too_many_cells")]
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from contact_imports.column_map import ColumnMap, Columns, find_columns, match_columns
-from contact_imports.csv_rows import Record, RecordReader, likely_delimiter, read_header
+from contact_imports.csv_rows import RecordReader, likely_delimiter, read_header
 from contact_imports.import_job import ImportOptions
 
 _BUFFER_BYTES = 256 * 1024
@@ -16,10 +15,9 @@ _BUFFER_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ContactFile:
-    """`records` are those after the header; `reader` is where they come from."""
+    """`reader` has the records after the header."""
 
     reader: RecordReader
-    records: Iterator[Record]
     header: list[str]
     delimiter: str
     column_map: ColumnMap
@@ -37,8 +35,7 @@ def open_contact_file(
     delimiter = options.delimiter or likely_delimiter(head, encoding)
     raw: Any = file
     reader = RecordReader(io.BufferedReader(raw, _BUFFER_BYTES), encoding, delimiter)
-    records = iter(reader)
-    header = read_header(records)
+    header = read_header(iter(reader))
     column_map = options.column_map or match_columns(header)
     columns = find_columns(column_map, header)
-    return ContactFile(reader, records, header, delimiter, column_map, columns)
+    return ContactFile(reader, header, delimiter, column_map, columns)

@@ -46,10 +46,10 @@ class PlainFile(io.RawIOBase):
     def __init__(self, stored: io.BufferedReader[Any], stored_bytes: int) -> None:
         self.size = 0
         self._since_line_end = 0
-        packed = stored.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
-        self._source: Any = gzip.GzipFile(fileobj=stored) if packed else stored
+        self.is_gzip = stored.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
+        self._source: Any = gzip.GzipFile(fileobj=stored) if self.is_gzip else stored
         ratio_bytes = max(MAX_GZIP_RATIO_FROM_BYTES, MAX_GZIP_RATIO * stored_bytes)
-        self._most = min(MAX_FILE_BYTES, ratio_bytes) if packed else MAX_FILE_BYTES
+        self._most = min(MAX_FILE_BYTES, ratio_bytes) if self.is_gzip else MAX_FILE_BYTES
         if stored_bytes > self._most:
             raise self._too_large()
 

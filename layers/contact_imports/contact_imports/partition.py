@@ -6,15 +6,16 @@ died is simply run again: it sends the same row batches.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
+from zlib import crc32
 
 import orjson
 
 from contact_imports.column_map import REPORT_COLUMNS, Columns
 from contact_imports.contact import normalise_email
-from contact_imports.csv_rows import Record, is_blank
+from contact_imports.csv_rows import Block, is_blank
 from contact_imports.errors import RowError
 from contact_imports.limits import MAX_ROW_BYTES
 
@@ -38,7 +39,7 @@ def partition_count(size: int) -> int:
 
 def partition_of(email: str, partitions: int) -> int:
     """The partition that every row of a normalised email goes to."""
-    return zlib.crc32(email.encode()) % partitions
+    return crc32(email.encode()) % partitions
 
 
 def email_of(record: list[str], columns: Columns) -> str:
@@ -107,7 +108,7 @@ class Repeats:
 
     @staticmethod
     def _place(email: str) -> tuple[int, int]:
-        place = zlib.crc32(email.encode()) % _REPEAT_BITS
+        place = crc32(email.encode()) % _REPEAT_BITS
         return place >> 3, 1 << (place & 7)
 
 
@@ -115,8 +116,8 @@ class Repeats:
 class EncodedBatch:
     """Some rows of one partition, in file order, as they are sent.
 
-    `seq` counts the partition's batches from 0, without a gap; `last` marks the partition's end. `rows`
-    is a JSON array of [row number, mapped cells], `rejected` a JSON array of [row number, code, message]
+    `seq` counts the partition's batches from 0, without a gap; `last` marks the partition's end; `count` is
+    the number of its rows. `rows` is a JSON array of [row number, mapped cells], `rejected` a JSON array of [row number, code, message]
     for the rows that are known to be failed. `repeated` are the numbers of rows whose email stands
     elsewhere in the file, where that was asked for.
     """
@@ -124,6 +125,7 @@ class EncodedBatch:
     partition: int
     seq: int
     last: bool
+    count: int
     rows: bytes
     rejected: bytes
     repeated: tuple[int, ...] = ()
@@ -131,20 +133,21 @@ class EncodedBatch:
 
 @dataclass(slots=True)
 class _Open:
-    """A partition's batch that is being filled: JSON arrays without their brackets.
+    """A partition's batch that is being filled: JSON arrays without their brackets, with a comma behind each.
 
     One growing buffer a batch: as bytes objects of their own, rows take many times their size.
     """
 
     seq: int = 0
     count: int = 0
+    size: int = 0
     rows: bytearray = field(default_factory=bytearray)
     rejected: bytearray = field(default_factory=bytearray)
     repeated: list[int] = field(default_factory=list)
 
 
 def row_batches(
-    records: Iterable[Record],
+    blocks: Iterable[Block],
     columns: Columns,
     partitions: int,
     repeats: Repeats | None = None,
@@ -155,32 +158,53 @@ def row_batches(
     one open batch a partition.
     """
     filling = [_Open() for _ in range(partitions)]
-    for number, record in records:
-        if is_blank(record):
-            continue
-        cells = mapped_cells(number, record, columns)
-        email = email_of(record, columns)
-        partition = partition_of(email, partitions)
-        batch = filling[partition]
-        if isinstance(cells, RowError):
-            encoded = orjson.dumps((number, cells.code, cells.message))
-        else:
-            encoded = orjson.dumps((number, cells))
-        size = len(batch.rows) + len(batch.rejected)
-        if batch.count >= MAX_BATCH_ROWS or (size and size + len(encoded) > MAX_BATCH_BYTES):
-            yield _encode(partition, batch, last=False)
-            batch = filling[partition] = _Open(seq=batch.seq + 1)
-        batch.count += 1
-        if repeats is not None and email in repeats:
-            batch.repeated.append(number)
-        buffer = batch.rejected if isinstance(cells, RowError) else batch.rows
-        if buffer:
+    pick = _picker(columns)
+    width = columns.width
+    for first, records in blocks:
+        for number, record in enumerate(records, first):
+            rejected = None
+            # A row is mostly as wide as the header, and has an email: then there is little to look at.
+            if len(record) == width and (email := normalise_email((cells := pick(record))[0])):
+                encoded = orjson.dumps((number, cells))
+            elif is_blank(record):
+                continue
+            else:
+                email, encoded = email_of(record, columns), b""
+            if not encoded or len(encoded) > MAX_ROW_BYTES:
+                checked = mapped_cells(number, record, columns)
+                if isinstance(checked, RowError):
+                    rejected = checked
+                    encoded = orjson.dumps((number, checked.code, checked.message))
+                else:
+                    encoded = orjson.dumps((number, checked))
+            partition = crc32(email.encode()) % partitions  # partition_of, without the call
+            batch = filling[partition]
+            size = batch.size + len(encoded)
+            if batch.count >= MAX_BATCH_ROWS or (batch.count and size > MAX_BATCH_BYTES):
+                yield _encode(partition, batch, last=False)
+                batch = filling[partition] = _Open(seq=batch.seq + 1)
+                size = len(encoded)
+            batch.count += 1
+            batch.size = size + 1
+            if repeats is not None and email in repeats:
+                batch.repeated.append(number)
+            buffer = batch.rows if rejected is None else batch.rejected
+            buffer += encoded
             buffer += b","
-        buffer += encoded
     for partition, batch in enumerate(filling):
         yield _encode(partition, batch, last=True)
 
 
+def _picker(columns: Columns) -> Callable[[list[str]], tuple[str, ...]]:
+    """Picks the mapped cells of a record that is as wide as the header."""
+    if len(columns.positions) > 1:
+        return itemgetter(*columns.positions)
+    (position,) = columns.positions
+    return lambda record: (record[position],)
+
+
 def _encode(partition: int, batch: _Open, *, last: bool) -> EncodedBatch:
-    rows, rejected = b"[%s]" % batch.rows, b"[%s]" % batch.rejected
-    return EncodedBatch(partition, batch.seq, last, rows, rejected, tuple(batch.repeated))
+    rows, rejected = b"[%s]" % batch.rows[:-1], b"[%s]" % batch.rejected[:-1]
+    return EncodedBatch(
+        partition, batch.seq, last, batch.count, rows, rejected, tuple(batch.repeated)
+    )

@@ -1,14 +1,15 @@
-"""What the processor does with an uploaded file: check it to its end, then send its rows."""
+"""What the processor does with an uploaded file: read it to its end, then send its rows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from tempfile import TemporaryFile
+from typing import BinaryIO, Literal
 
 from contact_imports.column_map import ColumnMap
 from contact_imports.contact_file import ContactFile, open_contact_file
-from contact_imports.csv_rows import HEAD_BYTES, is_blank, read_in_encoding
+from contact_imports.csv_rows import HEAD_BYTES, read_in_encoding
 from contact_imports.drop_bucket import record_dropped
 from contact_imports.end_import import GONE, stop_import
 from contact_imports.errors import FileError
@@ -19,6 +20,9 @@ from contact_imports.row_batch import encode_row_batch
 from contact_imports.row_queue import OrderedSender, RowQueue
 from contact_imports.tag_table import TagTable
 from contact_imports.uploads import UploadGoneError, Uploads, import_of_key
+
+_GZIP_USUAL_RATIO = 5
+"""What contacts unpack to, by their size as gzip: all that is known before the file is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +36,12 @@ class Processed:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedFile:
-    """A file that can be read to its end: its rows, its bytes without gzip, and how it is read."""
+class SplitFile:
+    """A file that was read to its end: its rows, the row batches that they make, and how it was read."""
 
     rows: int
-    size: int
+    row_batches: int
+    partitions: int
     encoding: str
     delimiter: str
     column_map: ColumnMap
@@ -66,44 +71,25 @@ def process_upload(
     if job is None or job.project_id != project_id:
         return Processed("nothing to do", import_id)
     try:
-        if job.partitions is None:
-            checked = check_file(upload, uploads, job)
-            if not job.options.dry_run:
-                tags.create_missing(project_id, job.options.tags, now)
-            imports.start(
-                import_id,
-                total=checked.rows,
-                partitions=partition_count(checked.size),
-                encoding=checked.encoding,
-                delimiter=checked.delimiter,
-                column_map=checked.column_map,
-                now=now,
-            )
-            # What counts is what was recorded first, by whichever processor.
-            job = imports.get(import_id)
-            if job is None or job.ended or job.partitions is None:
-                return Processed("nothing to do", import_id)
-        sent = _send_rows(upload, uploads, job, job.partitions, queue)
+        # Nothing is sent before the end of the file is reached: one that breaks half-way imports nothing.
+        with TemporaryFile() as messages:
+            split = _split_file(upload, uploads, job, messages)
+            if job.partitions is None:
+                _start(imports, tags, job, split, now)
+                # What counts is what was recorded first, by whichever processor.
+                job = imports.get(import_id)
+                if job is None or job.ended or job.partitions is None:
+                    return Processed("nothing to do", import_id)
+                if job.partitions != split.partitions:
+                    split = _split_file(upload, uploads, job, messages)
+            _send(import_id, messages, queue)
     except FileError as error:
         imports.fail(import_id, error.message, now)
         return Processed("failed", import_id)
     except UploadGoneError:
         stop_import(import_id, GONE, imports, queue, now)
         return Processed("failed", import_id)
-    return Processed("sent", import_id, job.counts.total, sent)
-
-
-def check_file(upload: Upload, uploads: Uploads, job: Import) -> CheckedFile:
-    """Reads a file to its end; raises FileError where it cannot be imported."""
-    head = uploads.head(upload, HEAD_BYTES)
-
-    def check(encoding: str) -> CheckedFile:
-        stream = uploads.open(upload)
-        file = open_contact_file(stream, head, encoding, job.options)
-        rows = sum(not is_blank(record) for _, record in file.records)
-        return CheckedFile(rows, stream.size, encoding, file.delimiter, file.column_map)
-
-    return read_in_encoding(head, check)
+    return Processed("sent", import_id, job.counts.total, split.row_batches)
 
 
 def open_checked_file(uploads: Uploads, upload: Upload, job: Import) -> ContactFile:
@@ -111,24 +97,64 @@ def open_checked_file(uploads: Uploads, upload: Upload, job: Import) -> ContactF
     return open_contact_file(uploads.open(upload), b"", job.encoding or "utf-8-sig", job.options)
 
 
-def _send_rows(
-    upload: Upload, uploads: Uploads, job: Import, partitions: int, queue: RowQueue
-) -> int:
-    """Sends the rows of a file that was checked; returns the number of row batches."""
-    repeats = _find_repeats(upload, uploads, job) if job.options.dry_run else None
-    file = open_checked_file(uploads, upload, job)
-    sent = 0
-    with OrderedSender(queue, job.id) as sender:
-        for batch in row_batches(file.records, file.columns, partitions, repeats):
+def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: BinaryIO) -> SplitFile:
+    """Reads a file to its end and writes its row batches to `messages`, a line each.
+
+    Raises FileError where it cannot be imported.
+    """
+    head = uploads.head(upload, HEAD_BYTES)
+
+    def split(encoding: str) -> SplitFile:
+        messages.seek(0)
+        messages.truncate()
+        repeats = _find_repeats(upload, uploads, job, head, encoding)
+        stream = uploads.open(upload)
+        file = open_contact_file(stream, head, encoding, job.options)
+        size = upload.size * (_GZIP_USUAL_RATIO if stream.is_gzip else 1)
+        partitions = job.partitions or partition_count(size)
+        rows = count = 0
+        for batch in row_batches(file.reader.blocks(), file.columns, partitions, repeats):
             body = encode_row_batch(job, file.columns.fields, batch)
-            sender.send(batch.partition, batch.seq, body)
-            sent += 1
-    return sent
+            messages.write(b"%d %d %s\n" % (batch.partition, batch.seq, body))
+            rows += batch.count
+            count += 1
+        return SplitFile(rows, count, partitions, encoding, file.delimiter, file.column_map)
+
+    return read_in_encoding(head, split)
 
 
-def _find_repeats(upload: Upload, uploads: Uploads, job: Import) -> Repeats:
-    file = open_checked_file(uploads, upload, job)
+def _find_repeats(
+    upload: Upload, uploads: Uploads, job: Import, head: bytes, encoding: str
+) -> Repeats | None:
+    """For a dry run, which emails stand in the file more than once."""
+    if not job.options.dry_run:
+        return None
+    file = open_contact_file(uploads.open(upload), head, encoding, job.options)
     repeats = Repeats()
-    for _, record in file.records:
+    for _, record in file.reader:
         repeats.add(email_of(record, file.columns))
     return repeats
+
+
+def _start(
+    imports: ImportTable, tags: TagTable, job: Import, split: SplitFile, now: datetime
+) -> None:
+    if not job.options.dry_run:
+        tags.create_missing(job.project_id, job.options.tags, now)
+    imports.start(
+        job.id,
+        total=split.rows,
+        partitions=split.partitions,
+        encoding=split.encoding,
+        delimiter=split.delimiter,
+        column_map=split.column_map,
+        now=now,
+    )
+
+
+def _send(import_id: str, messages: BinaryIO, queue: RowQueue) -> None:
+    messages.seek(0)
+    with OrderedSender(queue, import_id) as sender:
+        for line in messages:
+            partition, seq, body = line[:-1].split(b" ", 2)
+            sender.send(int(partition), int(seq), body.decode())

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import orjson
 
 from contact_imports.column_map import REPORT_COLUMNS, Columns
-from contact_imports.csv_rows import Record, RecordReader, is_blank
+from contact_imports.csv_rows import Block, RecordReader, is_blank
 from contact_imports.errors import RowError, not_processed
 from contact_imports.partition import cells_beyond, row_batches
 
@@ -53,10 +53,10 @@ class LostRows:
     """The rows of batches that were never counted: a bit a row, whatever the size of the file."""
 
     def __init__(
-        self, records: Iterable[Record], columns: Columns, partitions: Mapping[int, Counted | None]
+        self, blocks: Iterable[Block], columns: Columns, partitions: Mapping[int, Counted | None]
     ) -> None:
         self._bits = bytearray()
-        for batch in row_batches(records, columns, len(partitions)):
+        for batch in row_batches(blocks, columns, len(partitions)):
             partition = partitions[batch.partition]
             if partition is None or not partition.counted(batch.seq):
                 for row in (*orjson.loads(batch.rows), *orjson.loads(batch.rejected)):
@@ -74,16 +74,15 @@ class LostRows:
 
 def failed_rows(
     reader: RecordReader,
-    records: Iterator[Record],
     errors: Iterator[RowError],
     lost: LostRows | None = None,
 ) -> Iterator[FailedRow]:
     """The rows of `errors` (in file order) and the lost ones, with their cells.
 
-    `records` are those of `reader`, after the header. It reads no further than the last failed row.
+    `reader` has read the header. It reads no further than the last failed row.
     """
     error = next(errors, None)
-    for number, record in records:
+    for number, record in reader:
         if error is not None and error.row == number:
             yield FailedRow(error, reader.line, record)
             error = next(errors, None)

@@ -50,15 +50,13 @@ def _write_report(job: Import, imports: ImportTable, uploads: Uploads) -> None:
     if job.status is Status.FAILED:
         known = imports.partitions(job.id)
         of_all = {number: known.get(number) for number in range(job.partitions or 0)}
-        lost = LostRows(file.records, file.columns, of_all)
+        lost = LostRows(file.reader.blocks(), file.columns, of_all)
         file = _open(job, uploads)
     target = uploads.report_writer(job)
     writer = ReportWriter(target.write, file.delimiter, file.header, file.columns)
     page: list[FailedRow] = []
     pages = 0
-    for row in failed_rows(
-        file.reader, file.records, imports.errors(job.id, job.partitions or 0), lost
-    ):
+    for row in failed_rows(file.reader, imports.errors(job.id, job.partitions or 0), lost):
         writer.write(row)
         page.append(row)
         if len(page) == PAGE_ROWS:

@@ -50,8 +50,8 @@ class PartitionEnd(_Message):
 RowMessage = Annotated[RowBatch | PartitionEnd, Field(discriminator="kind")]
 
 
-def encode_row_batch(job: Import, fields: tuple[str, ...], batch: EncodedBatch) -> str:
-    """The message's body. The rows are JSON already, so that no cell is serialised twice."""
+def encode_row_batch(job: Import, fields: tuple[str, ...], batch: EncodedBatch) -> bytes:
+    """The message's body, one line of UTF-8. The rows are JSON already, so that no cell is serialised twice."""
     envelope = orjson.dumps(
         {
             "kind": "rows",
@@ -71,4 +71,4 @@ def encode_row_batch(job: Import, fields: tuple[str, ...], batch: EncodedBatch) 
     body = b'%s,"rows":%s,"rejected":%s}' % (envelope[:-1], batch.rows, batch.rejected)
     for character, escape in _NOT_FOR_SQS:
         body = body.replace(character, escape)
-    return body.decode()
+    return body
