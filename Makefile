@@ -7,12 +7,13 @@ ROWS ?= 10000
 SAMPLE ?= sample.csv
 SCHEDULES ?= 2000
 FUZZ_MINUTES ?= 10
+ROUNDS ?= 5
 
 PY := .venv/bin/python
 TOOLS := .local/tools
 SETUP := .venv/.made $(TOOLS)/sam/.made $(TOOLS)/ministack/.made
 
-.PHONY: help setup demo up down test test-long chaos soak fuzz lint format lock sample key revoke-key clean
+.PHONY: help setup demo up down test test-long chaos soak bench fuzz lint format lock sample key revoke-key clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +54,9 @@ chaos: $(SETUP) ## everything that may go wrong, with a table of what was tried;
 soak: $(SETUP) ## random files under random schedules until one fails or you stop it
 	@while SCHEDULES=10000 $(PY) -m pytest -q tests/simulation/test_schedules.py; do :; done
 
+bench: $(SETUP) $(TOOLS)/bench/.made ## measure speed and cost beside others; writes bench/results.md and .svg
+	@$(PY) -m bench --rounds $(ROUNDS)
+
 fuzz: $(SETUP) ## forms, column maps and files of all sorts, for FUZZ_MINUTES
 	@end=$$(($$(date +%s) + 60 * $(FUZZ_MINUTES))); while [ $$(date +%s) -lt $$end ]; do \
 	  FUZZ_EXAMPLES=5000 $(PY) -m pytest -q -p no:cacheprovider tests/unit/test_fuzz.py || exit 1; done
@@ -78,7 +82,7 @@ revoke-key: .venv/.made ## revoke KEY, a key or its id
 
 lock: ## bring the locked versions up to date (needs uv)
 	uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url requirements/layer.in -o layers/contact_imports/requirements.txt
-	for name in dev sam ministack; do uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -c layers/contact_imports/requirements.txt requirements/$$name.in -o requirements/$$name.txt; done
+	for name in bench dev sam ministack; do uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -c layers/contact_imports/requirements.txt requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: ## remove everything that was made
 	rm -rf .venv .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

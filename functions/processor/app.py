@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.data_classes import S3Event, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from contact_imports.config import ProcessorEnvironment
+from contact_imports.fast_clients import FAST
 from contact_imports.import_table import ImportTable
 from contact_imports.process_upload import process_upload
 from contact_imports.row_queue import RowQueue
@@ -22,7 +23,7 @@ from contact_imports.uploads import Uploads
 logger = Logger()
 dynamodb = boto3.client("dynamodb")
 s3 = boto3.client("s3")
-sqs = boto3.client("sqs")
+sqs = boto3.client("sqs", config=FAST)
 
 
 @cache

@@ -18,7 +18,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from contact_imports.apply_row_batch import parse_message, take_message
 from contact_imports.config import RowBatchEnvironment
 from contact_imports.contact_table import DRY_RUN_LIFETIME, ContactTable
-from contact_imports.dynamodb_client import fast_dynamodb_client
+from contact_imports.fast_clients import fast_dynamodb_client
 from contact_imports.import_table import ImportTable
 
 logger = Logger()

@@ -66,8 +66,8 @@ REPORT_DUE = "due"
 """What an import's attribute `report` is from its end on, until everything is done that follows it."""
 
 _REPORT_DONE = "done"
-_ERROR_ITEMS_READ = 2
-"""Of each of the up to 64 partitions at a time, which may have 500 rows each."""
+_ERROR_ITEMS_READ = 1
+"""Of each of the up to 64 partitions at a time, which may have 1,000 rows each."""
 
 _RECORDS_KEPT = timedelta(days=90)
 _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}

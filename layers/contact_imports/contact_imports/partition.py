@@ -23,7 +23,7 @@ MAX_PARTITIONS = 64
 PARTITION_BYTES = 512 * 1024
 """File bytes a partition: about 5,000 rows of usual width."""
 
-MAX_BATCH_ROWS = 500
+MAX_BATCH_ROWS = 1_000
 MAX_BATCH_BYTES = 250_000
 """Rows of a batch as JSON, in UTF-8. SQS bills 64 KB steps and takes 1 MiB a message; a row alone
 may be larger than this (see MAX_ROW_BYTES) and is then a batch by itself."""
