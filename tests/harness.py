@@ -249,19 +249,37 @@ class Pipeline:
 
 def contacts_of(dynamodb: Any, table: str, project: str) -> dict[str, Contact]:
     """All contacts of a project, read from the table without the code under test."""
+    pages = dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+    items = (item for page in pages for item in page["Items"])
+    return _contacts(item for item in items if item["pk"]["S"].rsplit("#", 1)[0] == project)
+
+
+def many_contacts_of(dynamodb: Any, table: str, project: str) -> dict[str, Contact]:
+    """The same, key by key: the embedded AWS takes long to go through a large table."""
+    pages = (
+        page
+        for spread in range(256)
+        for page in dynamodb.get_paginator("query").paginate(
+            TableName=table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"{project}#{spread}"}},
+            ConsistentRead=True,
+        )
+    )
+    return _contacts(item for page in pages for item in page["Items"])
+
+
+def _contacts(items: Iterable[dict[str, Any]]) -> dict[str, Contact]:
     found = {}
-    for page in dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
-        for item in page["Items"]:
-            if item["pk"]["S"].rsplit("#", 1)[0] != project:
-                continue
-            standard = ("firstName", "lastName", "name", "phone", "country", "language")
-            custom = item.get("customFields", {"M": {}})["M"]
-            found[item["email"]["S"]] = Contact(
-                item["email"]["S"],
-                {name: item[name]["S"] for name in standard if name in item},
-                {name: value["S"] for name, value in custom.items()},
-                frozenset(item["tags"]["SS"]) if "tags" in item else frozenset(),
-            )
+    for item in items:
+        standard = ("firstName", "lastName", "name", "phone", "country", "language")
+        custom = item.get("customFields", {"M": {}})["M"]
+        found[item["email"]["S"]] = Contact(
+            item["email"]["S"],
+            {name: item[name]["S"] for name in standard if name in item},
+            {name: value["S"] for name, value in custom.items()},
+            frozenset(item["tags"]["SS"]) if "tags" in item else frozenset(),
+        )
     return found
 
 

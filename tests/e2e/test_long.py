@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,14 @@ from local.client import ImportsClient
 from local.stack import ROOT, LocalStack
 from tests.conftest import BUCKET
 from tests.e2e.conftest import Account
-from tests.harness import Pipeline, contacts_of, counts_of, expected
+from tests.harness import (
+    Pipeline,
+    contacts_of,
+    counts_of,
+    ended_event,
+    expected,
+    many_contacts_of,
+)
 
 pytestmark = pytest.mark.long
 
@@ -71,14 +80,16 @@ def test_a_million_rows_in_one_file(account: Account, tmp_path: Path) -> None:
     rate = MILLION / seconds
     print(f"\n{size:.0f} MB, {MILLION:,} rows in one import: {seconds:.0f} s, {rate:,.0f} rows/s")
     print(ended["counts"])
-    assert account.contacts() == reference.contacts
+    dynamodb = account.stack.client("dynamodb")
+    table = account.stack.outputs["ContactsTableName"]
+    assert many_contacts_of(dynamodb, table, account.project) == reference.contacts
 
 
 MEASURE = """
 import json, sys, time
 sys.path[:0] = [{root!r}, {layer!r}]
 from tests.harness import Context, handler
-module = handler("processor")
+module = handler({function!r})
 started = time.monotonic()
 module.lambda_handler(json.load(sys.stdin), Context())
 seconds = time.monotonic() - started
@@ -97,17 +108,7 @@ def test_the_processor_takes_a_gigabyte_in_flat_memory(
         rows = _write_blocks(path, megabytes * 1_000_000)
         key = f"drop/gigabyte-{megabytes}/contacts.csv"
         pipeline.s3.upload_file(str(path), BUCKET, key)
-        script = MEASURE.format(root=str(ROOT), layer=str(ROOT / "layers" / "contact_imports"))
-        result = subprocess.run(
-            [sys.executable, "-c", script],
-            input=json.dumps(pipeline.object_event(key)),
-            env=dict(os.environ),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        *_, peak, cpu, seconds = result.stdout.split()
-        peaks[megabytes] = int(peak) / 1024
+        peaks[megabytes], cpu, seconds = _measure("processor", pipeline.object_event(key))
         page = pipeline.imports.of_project(f"gigabyte-{megabytes}", limit=1, now=datetime.now(UTC))
         assert page.imports[0].counts.total == rows
         sent = pipeline.sqs.get_queue_attributes(
@@ -115,12 +116,54 @@ def test_the_processor_takes_a_gigabyte_in_flat_memory(
         )["Attributes"]["ApproximateNumberOfMessages"]
         print(
             f"\n{path.stat().st_size / 1e6:,.0f} MB, {rows:,} rows, {int(sent):,} row batches: "
-            f"{float(seconds):.0f} s, {float(cpu):.0f} s of CPU, peak {peaks[megabytes]:.0f} MiB"
+            f"{seconds:.0f} s, {cpu:.0f} s of CPU, peak {peaks[megabytes]:.0f} MiB"
         )
         path.unlink()
         pipeline.sqs.purge_queue(QueueUrl=pipeline.queue_url)
     # What is open at a time: a chunk of the object, and one row batch of each of up to 64 partitions.
     assert peaks[1000] < peaks[10] + 32
+
+
+def test_a_report_of_a_million_rows_is_made_in_flat_memory(
+    embedded_aws: LocalStack, function_environment: None
+) -> None:
+    pipeline = Pipeline(embedded_aws, BUCKET)
+    logging.disable(logging.INFO)
+    options = ImportOptions(ColumnMap(email="Email", name="Name"))
+    peaks = {}
+    for rows in (10_000, MILLION):
+        content = "Email,Name\n" + "".join(f"no email {n},Name {n}\n" for n in range(rows))
+        job, event = pipeline.accept("bad", content.encode(), options)
+        pipeline.process(event)
+        pipeline.drain()
+        assert pipeline.get(job).counts.failed == rows
+        peaks[rows], cpu, seconds = _measure("import_ended", ended_event(job.id))
+        lines = pipeline.uploads.report(job).decode("utf-8-sig").splitlines()
+        assert len(lines) == rows + 1
+        assert lines[-1].startswith(f"no email {rows - 1},Name {rows - 1},{rows + 1},invalid_email")
+        last = json.loads(pipeline.uploads.error_page(job, rows // 1_000 - 1) or b"")
+        assert last[-1]["row"] == rows + 1
+        print(
+            f"\na report of {rows:,} failed rows: {seconds:.0f} s, {cpu:.0f} s of CPU, "
+            f"peak {peaks[rows]:.0f} MiB"
+        )
+    # Two parts of the report, and a row batch's errors of each partition.
+    assert peaks[MILLION] < peaks[10_000] + 96
+
+
+def _measure(function: str, event: dict[str, Any]) -> tuple[float, float, float]:
+    """A handler in a process of its own: its peak memory in MiB, its CPU time, and how long it took."""
+    layer = str(ROOT / "layers" / "contact_imports")
+    result = subprocess.run(
+        [sys.executable, "-c", MEASURE.format(root=str(ROOT), layer=layer, function=function)],
+        input=json.dumps(event),
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *_, peak, cpu, seconds = result.stdout.split()
+    return int(peak) / 1024, float(cpu), float(seconds)
 
 
 def _write_blocks(path: Path, size: int) -> int:

@@ -70,5 +70,5 @@ def test_a_row_batch_is_given_up_when_the_readme_says() -> None:
     queue = resources("AWS::SQS::Queue")["RowQueue"]
     tries = queue["RedrivePolicy"]["maxReceiveCount"]
     assert tries == 5
-    assert "given up after five tries, about 15 minutes" in " ".join(README.split())
-    assert tries * queue["VisibilityTimeout"] == 15 * 60
+    assert "given up after five tries, about an hour" in " ".join(README.split())
+    assert tries * queue["VisibilityTimeout"] == 3600

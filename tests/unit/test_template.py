@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from contact_imports.apply_row_batch import PATIENCE_SECONDS
 from contact_imports.config import (
     ApiEnvironment,
     DeadLetterEnvironment,
@@ -20,8 +21,8 @@ from contact_imports.import_job import (
     REPORT_SECONDS,
     UPLOAD_DEADLINE_SECONDS,
 )
-from contact_imports.import_table import OPEN_INDEX, PROJECT_INDEX, REPORT_DUE
-from contact_imports.limits import MAX_UPLOAD_BYTES
+from contact_imports.import_table import OPEN_INDEX, PROJECT_INDEX, QUIET_AFTER, REPORT_DUE
+from contact_imports.limits import MAX_FILE_BYTES, MAX_UPLOAD_BYTES
 from tests.template import load, resources
 
 FUNCTIONS = resources("AWS::Serverless::Function")
@@ -141,6 +142,11 @@ def test_imports_can_be_found_by_deadline_and_by_project() -> None:
     assert {index["IndexName"] for index in indexes} == {OPEN_INDEX, PROJECT_INDEX}
 
 
+def test_the_row_batches_of_the_largest_file_have_room() -> None:
+    storage = FUNCTIONS["ProcessorFunction"]["EphemeralStorage"]["Size"]
+    assert storage * 1024**2 >= 2 * MAX_FILE_BYTES
+
+
 def test_what_is_kept_for_a_while_goes_by_itself() -> None:
     for table in ("DryRunContactsTable", "IdempotencyTable", "ImportsTable"):
         assert TABLES[table]["TimeToLiveSpecification"]["Enabled"] is True
@@ -215,3 +221,12 @@ def test_who_may_write_contacts_and_files() -> None:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def test_row_batches_are_received_one_by_one_and_have_time_to_wait() -> None:
+    function = FUNCTIONS["RowBatchFunction"]
+    (event,) = function["Events"].values()
+    # What is received along with a batch that fails has its receives counted as well.
+    assert event["Properties"]["BatchSize"] == 1
+    assert function["Timeout"] >= PATIENCE_SECONDS + 20
+    assert 2 * function["Timeout"] < QUIET_AFTER.total_seconds()

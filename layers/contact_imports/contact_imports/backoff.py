@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections.abc import Iterator
@@ -15,13 +16,18 @@ class StillUnprocessedError(Exception):
     """AWS kept leaving something undone; the message is to be delivered again later."""
 
 
-def attempts() -> Iterator[int]:
+def attempts(until: float | None = None) -> Iterator[int]:
     """Numbers the attempts from 0 and waits between them: exponential backoff with full jitter.
 
-    Ends after about 8 seconds at most; a caller that gets there raises StillUnprocessedError.
+    Ends after about 8 seconds at most, or at `until` (time.monotonic()) where that is given; a caller that
+    gets there raises StillUnprocessedError.
     https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
-    for attempt in range(_ATTEMPTS):
+    for attempt in itertools.count():
         if attempt:
-            time.sleep(random.uniform(0, min(_MAX_SECONDS, _BASE_SECONDS * 2**attempt)))
+            over = attempt >= _ATTEMPTS if until is None else time.monotonic() > until
+            if over:
+                return
+            longest = min(_MAX_SECONDS, _BASE_SECONDS * 2 ** min(attempt, _ATTEMPTS))
+            time.sleep(random.uniform(0, longest))
         yield attempt

@@ -66,15 +66,21 @@ class ContactTable:
         self._threads = ThreadPoolExecutor(_THREADS)
 
     def read(
-        self, project_id: str, emails: Iterable[str], *, consistent: bool = True
+        self,
+        project_id: str,
+        emails: Iterable[str],
+        *,
+        consistent: bool = True,
+        until: float | None = None,
     ) -> dict[str, StoredContact]:
         """The contacts that exist, by email.
 
         Where it is not `consistent` it costs half, and may give a contact as it was a moment ago, or not at all.
+        What is throttled is tried again until then (see `attempts`). Raises StillUnprocessedError.
         """
         found: dict[str, StoredContact] = {}
         for items in self._threads.map(
-            lambda chunk: self._read_chunk(project_id, chunk, consistent=consistent),
+            lambda chunk: self._read_chunk(project_id, chunk, consistent=consistent, until=until),
             _chunks(emails, _READ_LIMIT),
         ):
             for item in items:
@@ -82,7 +88,9 @@ class ContactTable:
                 found[stored.contact.email] = stored
         return found
 
-    def write(self, project_id: str, contacts: Iterable[StoredContact]) -> set[str]:
+    def write(
+        self, project_id: str, contacts: Iterable[StoredContact], until: float | None = None
+    ) -> set[str]:
         """Writes contacts, each if it is absent (version 1) or still has the version before.
 
         Returns the emails whose contact somebody else has written meanwhile: read those again. At most
@@ -90,13 +98,14 @@ class ContactTable:
         """
         conflicts: set[str] = set()
         for found in self._threads.map(
-            lambda chunk: self._write_chunk(project_id, chunk), _chunks(contacts, _WRITE_LIMIT)
+            lambda chunk: self._write_chunk(project_id, chunk, until),
+            _chunks(contacts, _WRITE_LIMIT),
         ):
             conflicts |= found
         return conflicts
 
     def _read_chunk(
-        self, project_id: str, emails: Sequence[str], *, consistent: bool
+        self, project_id: str, emails: Sequence[str], *, consistent: bool, until: float | None
     ) -> list[dict[str, AttributeValueTypeDef]]:
         request: dict[str, KeysAndAttributesTypeDef] = {
             self._table: {
@@ -105,7 +114,7 @@ class ContactTable:
             }
         }
         items: list[dict[str, AttributeValueTypeDef]] = []
-        for _ in attempts():
+        for _ in attempts(until):
             response = self._client.batch_get_item(RequestItems=request)
             items += response["Responses"].get(self._table, [])
             if not response.get("UnprocessedKeys"):
@@ -113,10 +122,12 @@ class ContactTable:
             request = response["UnprocessedKeys"]  # type: ignore[assignment]
         raise StillUnprocessedError("contacts could not be read")
 
-    def _write_chunk(self, project_id: str, contacts: Sequence[StoredContact]) -> set[str]:
+    def _write_chunk(
+        self, project_id: str, contacts: Sequence[StoredContact], until: float | None
+    ) -> set[str]:
         conflicts: set[str] = set()
         pending = list(contacts)
-        for _ in attempts():
+        for _ in attempts(until):
             response = self._client.batch_execute_statement(
                 Statements=[self._statement(project_id, contact) for contact in pending]
             )
@@ -176,15 +187,20 @@ class DryRunContacts:
         emails: Iterable[str],
         *,
         consistent: bool = True,  # noqa: ARG002
+        until: float | None = None,
     ) -> dict[str, StoredContact]:
         """The contacts that exist or that the dry run made, by email; always as they are now."""
         emails = list(emails)
-        written = self._scratch.read(self._import_id, self._repeated.intersection(emails))
+        written = self._scratch.read(
+            self._import_id, self._repeated.intersection(emails), until=until
+        )
         self._written |= written.keys()
-        found = self._contacts.read(project_id, [email for email in emails if email not in written])
-        return found | written
+        others = [email for email in emails if email not in written]
+        return self._contacts.read(project_id, others, until=until) | written
 
-    def write(self, _project_id: str, contacts: Iterable[StoredContact]) -> set[str]:
+    def write(
+        self, _project_id: str, contacts: Iterable[StoredContact], until: float | None = None
+    ) -> set[str]:
         """As ContactTable's."""
         repeated = (stored for stored in contacts if stored.contact.email in self._repeated)
         return self._scratch.write(
@@ -193,6 +209,7 @@ class DryRunContacts:
                 stored if stored.contact.email in self._written else replace(stored, version=1)
                 for stored in repeated
             ],
+            until,
         )
 
 

@@ -56,8 +56,8 @@ PROJECT_INDEX = "project-imports"
 
 QUIET_AFTER = timedelta(minutes=10)
 """After the last write to a project, how long reads of its contacts are taken for possibly stale. DynamoDB
-shows a write everywhere "usually within one second or less"; a note of a write may be up to a minute older
-than the write: it is made anew every 30 seconds, and a batch goes on for 30 seconds at most.
+shows a write everywhere "usually within one second or less"; a note of a write may be up to three minutes
+older than the write: it is made anew every 30 seconds, and a batch goes on for two minutes at most.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.ReadConsistency.html"""
 
 _WRITES_NOTED_EVERY = timedelta(seconds=30)
