@@ -94,10 +94,7 @@ def test_a_packed_file_may_be_posted_too(account: Account) -> None:
     ended = account.run(gzip.compress(FILE), COLUMN_MAP)
     assert ended["counts"] == counts_of(expected(FILE, OPTIONS))
     refused = account.client.post(gzip.compress(FILE)[:-4], account.project, COLUMN_MAP)
-    assert refused.status_code == 200  # it can be read up to its header
-    data = account.client.wait(refused.json()["data"]["id"], END_SECONDS)
-    assert (data["status"], data["counts"]["total"]) == ("failed", 0)
-    assert "damaged" in data["error"]
+    assert "damaged" in assert_refused(refused, 400, "UNREADABLE_FILE")["error"]
 
 
 # ------------------------------------------------------------ the drop bucket
