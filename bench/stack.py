@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,8 @@ from contact_imports.row_batch import encode_row_batch  # isort: skip
 
 BUCKET = "uploads"
 CONTENDER_PYTHON = ROOT / ".local" / "tools" / "bench" / "bin" / "python"
-RECORDS_AN_EVENT = 10
+RECORDS_AN_EVENT = 1
+"""As in the template."""
 OPTIONS = ImportOptions(ColumnMap.model_validate(sample.COLUMN_MAP))
 
 
@@ -161,3 +162,23 @@ def bench() -> Iterator[Bench]:
 def median(values: list[float]) -> float:
     """The middle one."""
     return statistics.median(values)
+
+
+def functions_cpu(aws: LocalStack) -> float:
+    """Seconds of CPU time that the functions' processes have had so far, those that ended included."""
+    assert aws._process
+    emulator = str(aws._process.pid)
+    seconds = _cpu_of(emulator)[1]
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if stat.read_text().rpartition(")")[2].split()[1] == emulator:
+                seconds += sum(_cpu_of(stat.parent.name))
+    return seconds
+
+
+def _cpu_of(pid: str) -> tuple[float, float]:
+    """Seconds of CPU time of a process, and of its children that ended; see proc(5)."""
+    fields = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()
+    own, children = (sum(map(int, fields[first : first + 2])) for first in (11, 13))
+    ticks = os.sysconf("SC_CLK_TCK")
+    return own / ticks, children / ticks

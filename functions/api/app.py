@@ -38,6 +38,7 @@ from contact_imports.create_import import (
     request_identity,
 )
 from contact_imports.errors import RequestError
+from contact_imports.fast_clients import fast_session
 from contact_imports.import_form import ImportForm, parse_form
 from contact_imports.import_job import Status
 from contact_imports.import_table import ImportTable
@@ -52,9 +53,10 @@ from contact_imports.uploads import Uploads
 
 logger = Logger()
 app = APIGatewayRestResolver()
-dynamodb = boto3.client("dynamodb")
+aws = boto3.Session(botocore_session=fast_session())
+dynamodb = aws.client("dynamodb")
 # What it signs is used by others, later: in the bucket's own region, with today's signature.
-s3 = boto3.client("s3", config=Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+s3 = aws.client("s3", config=Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
 
 IMPORTS_PATH = "/v1/contacts/imports"
 IMPORT_ID = re.compile(r"[0-9a-fA-F]{24}")

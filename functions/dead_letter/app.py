@@ -23,15 +23,17 @@ from contact_imports.config import DeadLetterEnvironment
 from contact_imports.contact_table import DRY_RUN_LIFETIME, ContactTable
 from contact_imports.drop_bucket import record_dropped
 from contact_imports.end_import import PROCESSOR_FAILED, end_overdue_imports, stop_import
+from contact_imports.fast_clients import fast_session
 from contact_imports.import_table import ImportTable
 from contact_imports.row_queue import RowQueue
 from contact_imports.s3_event import uploads_of
 from contact_imports.uploads import UploadGoneError, Uploads, import_of_key
 
 logger = Logger()
-dynamodb = boto3.client("dynamodb")
-s3 = boto3.client("s3")
-sqs = boto3.client("sqs")
+aws = boto3.Session(botocore_session=fast_session())
+dynamodb = aws.client("dynamodb")
+s3 = aws.client("s3")
+sqs = aws.client("sqs")
 processor = SqsFifoPartialProcessor()
 processor.raise_on_entire_batch_failure = False
 

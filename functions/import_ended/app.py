@@ -12,14 +12,16 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from contact_imports.config import ImportEndedEnvironment
 from contact_imports.event_bus import EventBus
+from contact_imports.fast_clients import fast_session
 from contact_imports.import_table import ImportTable
 from contact_imports.report_import import report_import
 from contact_imports.uploads import Uploads
 
 logger = Logger()
-dynamodb = boto3.client("dynamodb")
-events = boto3.client("events")
-s3 = boto3.client("s3")
+aws = boto3.Session(botocore_session=fast_session())
+dynamodb = aws.client("dynamodb")
+events = aws.client("events")
+s3 = aws.client("s3")
 
 
 @cache

@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.data_classes import S3Event, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from contact_imports.config import ProcessorEnvironment
-from contact_imports.fast_clients import FAST
+from contact_imports.fast_clients import FAST, fast_session
 from contact_imports.import_table import ImportTable
 from contact_imports.process_upload import process_upload
 from contact_imports.row_queue import RowQueue
@@ -21,9 +21,10 @@ from contact_imports.tag_table import TagTable
 from contact_imports.uploads import Uploads
 
 logger = Logger()
-dynamodb = boto3.client("dynamodb")
-s3 = boto3.client("s3")
-sqs = boto3.client("sqs", config=FAST)
+aws = boto3.Session(botocore_session=fast_session())
+dynamodb = aws.client("dynamodb")
+s3 = aws.client("s3")
+sqs = aws.client("sqs", config=FAST)
 
 
 @cache

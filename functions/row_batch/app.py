@@ -7,12 +7,6 @@ from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.batch import (
-    SqsFifoPartialProcessor,
-    process_partial_response,
-)
-from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from contact_imports.apply_row_batch import parse_message, take_message
@@ -20,12 +14,10 @@ from contact_imports.config import RowBatchEnvironment
 from contact_imports.contact_table import DRY_RUN_LIFETIME, ContactTable
 from contact_imports.fast_clients import fast_dynamodb_client
 from contact_imports.import_table import ImportTable
+from contact_imports.sqs_event import BatchFailures, SqsEvent, SqsRecord, failures_of
 
 logger = Logger()
 dynamodb = fast_dynamodb_client()
-# A group whose batch failed waits for it to come again; the other groups go on.
-processor = SqsFifoPartialProcessor(skip_group_on_error=True)
-processor.raise_on_entire_batch_failure = False
 
 
 @cache
@@ -38,14 +30,8 @@ def tables() -> tuple[ImportTable, ContactTable, ContactTable]:
     )
 
 
-def take_record(record: SQSRecord) -> None:
-    try:
-        taken = take_message(parse_message(record.body), *tables(), datetime.now(UTC))
-    except Exception as error:
-        logger.exception(
-            "row batch failed", message_id=record.message_id, error=type(error).__name__
-        )
-        raise
+def take_record(record: SqsRecord) -> None:
+    taken = take_message(parse_message(record.body), *tables(), datetime.now(UTC))
     logger.info(
         "row batch applied",
         import_id=taken.import_id,
@@ -56,5 +42,15 @@ def take_record(record: SQSRecord) -> None:
 
 
 @logger.inject_lambda_context(clear_state=True)
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    return process_partial_response(event, take_record, processor, context)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> BatchFailures:
+    """One record an invocation (BatchSize); of more, those behind one that fails come again with it."""
+    records = SqsEvent.model_validate(event).Records
+    for position, record in enumerate(records):
+        try:
+            take_record(record)
+        except Exception as error:
+            logger.exception(
+                "row batch failed", message_id=record.messageId, error=type(error).__name__
+            )
+            return failures_of(records[position:])
+    return failures_of([])

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from contact_imports.column_map import ColumnMap
-from contact_imports.contact import OnConflict, Outcome, Row, RowReader
+from contact_imports.contact import OnConflict, Outcome, Row
 from contact_imports.import_job import Import, ImportOptions, Status
+from contact_imports.row_reader import RowReader
 from tests.harness import Context, Pipeline, expected, handler, possible_contacts, sqs_event
 
 COLUMN_MAP = ColumnMap(email="Email", firstName="First", customFields={"plan": "Plan"})

@@ -15,8 +15,9 @@ from contact_imports.contact_file import open_contact_file
 from contact_imports.csv_rows import HEAD_BYTES, read_in_encoding
 from contact_imports.errors import FileError, RequestError
 from contact_imports.file_stream import PlainFile, plain_head
-from contact_imports.import_form import parse_form, parse_options
+from contact_imports.import_form import parse_form
 from contact_imports.import_job import ImportOptions
+from contact_imports.import_options import parse_options
 from contact_imports.reference import ReferenceImport, reference_import
 from contact_imports.report import ReportWriter, failed_rows
 from contact_imports.row_batch import RowBatch

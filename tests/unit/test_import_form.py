@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from contact_imports.contact import OnBlank, OnConflict
 from contact_imports.create_import import request_identity
 from contact_imports.errors import RequestError
-from contact_imports.import_form import ImportForm, parse_form, parse_options
+from contact_imports.import_form import ImportForm, parse_form
+from contact_imports.import_options import parse_options
 from contact_imports.limits import MAX_UPLOAD_BYTES
 from tests.multipart import BOUNDARY, CONTENT_TYPE, FIELDS, FILE, body
 

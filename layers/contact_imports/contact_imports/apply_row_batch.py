@@ -9,13 +9,14 @@ from datetime import datetime
 
 from pydantic import ConfigDict, TypeAdapter
 
-from contact_imports.contact import Outcome, Row, RowReader, normalise_email
+from contact_imports.contact import Outcome, Row, normalise_email
 from contact_imports.contact_table import ContactTable, DryRunContacts
 from contact_imports.errors import RowError
 from contact_imports.import_job import Import
 from contact_imports.import_table import BatchKey, ImportTable
 from contact_imports.limits import MAX_EMAIL_CHARS
 from contact_imports.row_batch import PartitionEnd, RowBatch, RowMessage
+from contact_imports.row_reader import RowReader
 from contact_imports.stored_contact import fold_rows, settle_row
 
 PATIENCE_SECONDS = 90

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from contact_imports.errors import RequestError
-from contact_imports.import_form import parse_options
 from contact_imports.import_job import Import, ImportOptions, Status, Upload, dropped_import_id
+from contact_imports.import_options import parse_options
 from contact_imports.import_table import ImportTable
 from contact_imports.uploads import Uploads
 

@@ -1,13 +1,16 @@
-"""AWS clients for functions that make many calls."""
+"""AWS clients that are made quickly, for a cold start, and clients that make many calls quickly."""
 
 from __future__ import annotations
 
+import gzip
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-import boto3
-import botocore.session
+import orjson
 from botocore.config import Config
+from botocore.loaders import JSONFileLoader, Loader
+from botocore.session import Session, get_session
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -18,13 +21,44 @@ FAST = Config(parameter_validation=False, user_agent="contact-imports")
 """Parameters that we made ourselves need no check; botocore's own user agent is made anew for every request."""
 
 
+class _Files(JSONFileLoader):
+    """Reads models with orjson, several times as fast as botocore does."""
+
+    def load_file(self, file_path: str) -> Any:
+        """The JSON of a file by its path without an ending; None where there is none."""
+        for ending, opened in ((".json", open), (".json.gz", gzip.open)):
+            try:
+                with opened(file_path + ending, "rb") as file:
+                    return orjson.loads(file.read())
+            except FileNotFoundError:
+                continue
+        return None
+
+
+class _Loader(Loader):
+    """Takes every folder for a service; botocore looks into all of them, several times for each client."""
+
+    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002
+        """The names of services that there may be a model of."""
+        return os.listdir(self.BUILTIN_DATA_PATH)
+
+
+def fast_session() -> Session:
+    """A session whose clients are made in less than half the time."""
+    session = get_session()
+    session.register_component(
+        "data_loader", _Loader(file_loader=_Files(), extra_search_paths=[str(_DATA)])
+    )
+    return session
+
+
 def fast_dynamodb_client() -> DynamoDBClient:
     """A client that passes attribute values on as they are.
 
     botocore walks through every value of every item, to decode binary ones, of which there are none here:
     with the check of parameters, that is two thirds of the time that a row takes. The service's model in
     `botocore_data` says that a value is a document, which is passed on whole.
+
+    Without boto3, which would add a third to the time of importing botocore, for nothing that is used.
     """
-    session = botocore.session.get_session()
-    session.get_component("data_loader").search_paths.append(str(_DATA))
-    return boto3.Session(botocore_session=session).client("dynamodb", config=FAST)
+    return cast("DynamoDBClient", fast_session().create_client("dynamodb", config=FAST))

@@ -5,33 +5,21 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from multipart import MultipartError, MultipartParser, parse_options_header
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from contact_imports.column_map import ColumnMap
-from contact_imports.contact import OnBlank, OnConflict
 from contact_imports.errors import RequestError, RequestErrorCode
 from contact_imports.import_job import ImportOptions
-from contact_imports.limits import (
-    MAX_FIELD_BYTES,
-    MAX_FILE_BYTES,
-    MAX_TAG_CHARS,
-    MAX_TAGS,
-    MAX_UPLOAD_BYTES,
-)
+from contact_imports.import_options import field_refusal, parse_options
+from contact_imports.limits import MAX_FIELD_BYTES, MAX_FILE_BYTES, MAX_UPLOAD_BYTES
 
 _FIELDS = ("file", "projectId", "columnMap", "onConflict", "onBlank", "delimiter", "tags", "dryRun")
 _MAX_PARTS = 32
 # Part of an S3 key and of DynamoDB keys, so that no other character needs escaping there.
 _PROJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_TABS = {"tab", "\\t"}
-# csv takes none of these; NUL is left out as well.
-_NO_DELIMITERS = {'"', "\r", "\n", "\0"}
-_TRUTH = {"true": True, "false": False}
 
 
 class ImportFields(BaseModel):
@@ -99,28 +87,13 @@ def parse_form(content_type: str | None, body: bytes) -> ImportForm:
         file = fields.pop("file")
         if not file:
             message = "The file is empty. Its first line must name the columns."
-            raise _refusal("EMPTY_FILE", "file", message)
+            raise field_refusal("EMPTY_FILE", "file", message)
         texts = {name: _text(name, value) for name, value in fields.items()}
     for name in ("projectId", "columnMap"):
         if name not in texts:
             raise _missing(name)
     return ImportForm(
         file, _project_id(texts["projectId"]), parse_options({"delimiter": ",", **texts})
-    )
-
-
-def parse_options(texts: Mapping[str, str]) -> ImportOptions:
-    """The options that a request's fields mean, each as text; raises RequestError 400.
-
-    Without `columnMap` or `delimiter` they are to be found in the file.
-    """
-    return ImportOptions(
-        column_map=_column_map(texts["columnMap"]) if "columnMap" in texts else None,
-        on_conflict=_on_conflict(texts.get("onConflict", OnConflict.UPSERT.value)),
-        delimiter=_delimiter(texts["delimiter"]) if "delimiter" in texts else None,
-        tags=_tags(texts.get("tags", "")),
-        on_blank=_on_blank(texts.get("onBlank", OnBlank.KEEP.value)),
-        dry_run=_dry_run(texts.get("dryRun", "false")),
     )
 
 
@@ -146,7 +119,8 @@ def _json_refusal(error: ValidationError) -> RequestError:
         case "extra_forbidden":
             names = ", ".join(name for name in _FIELDS if name != "file")
             message = f"The request has a field that is not known here. Use {names}."
-            return _refusal("UNKNOWN_FIELD", field, message)
+            known = {"field": field} if field in _FIELDS else None
+            return RequestError(400, "UNKNOWN_FIELD", message, data=known)
         case _ if field in _FIELDS:
             code: RequestErrorCode = (
                 "INVALID_COLUMN_MAP"
@@ -155,7 +129,7 @@ def _json_refusal(error: ValidationError) -> RequestError:
                 if field == "tags"
                 else "INVALID_FIELD"
             )
-            return _refusal(code, field, f"{field}: {first['msg'].lower()}.")
+            return field_refusal(code, field, f"{field}: {first['msg'].lower()}.")
         case _:
             message = "The body is no JSON object. Send the form's fields, without the file."
             return RequestError(400, "INVALID_JSON", message)
@@ -182,10 +156,10 @@ def _parse_fields(kind: str, boundary: str | None, body: bytes) -> dict[str, byt
         for part in parser:
             if part.name not in _FIELDS:
                 message = f"The form has a field that is not known. Use {', '.join(_FIELDS)}."
-                raise _refusal("UNKNOWN_FIELD", part.name or "", message)
+                raise RequestError(400, "UNKNOWN_FIELD", message)
             if part.name in fields:
                 message = f"The form has the field {part.name!r} more than once. Send it once."
-                raise _refusal("REPEATED_FIELD", part.name, message)
+                raise field_refusal("REPEATED_FIELD", part.name, message)
             fields[part.name] = part.raw
     # The parser encodes the boundary and decodes part headers, each of which can fail by itself.
     except (MultipartError, UnicodeError, ValueError):
@@ -200,11 +174,11 @@ def _parse_fields(kind: str, boundary: str | None, body: bytes) -> dict[str, byt
 def _text(name: str, value: bytes) -> str:
     if len(value) > MAX_FIELD_BYTES:
         message = f"{name} has {len(value):,} bytes; {MAX_FIELD_BYTES:,} is the most."
-        raise _refusal("INVALID_FIELD", name, message)
+        raise field_refusal("INVALID_FIELD", name, message)
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise _refusal(
+        raise field_refusal(
             "INVALID_FIELD", name, f"{name} is not UTF-8 text. Send it as UTF-8."
         ) from None
 
@@ -214,96 +188,9 @@ def _project_id(text: str) -> str:
         message = (
             "projectId must be 1 to 64 letters, digits, '-' or '_'. Send the id of your project."
         )
-        raise _refusal("INVALID_FIELD", "projectId", message)
+        raise field_refusal("INVALID_FIELD", "projectId", message)
     return text
 
 
-def _column_map(text: str) -> ColumnMap:
-    try:
-        return ColumnMap.parse(text)
-    except ValueError as error:
-        raise _refusal("INVALID_COLUMN_MAP", "columnMap", f"columnMap: {error}.") from None
-
-
-def _on_conflict(text: str) -> OnConflict:
-    try:
-        return OnConflict(text)
-    except ValueError:
-        message = "onConflict must be 'upsert' or 'skip'."
-        raise _refusal("INVALID_FIELD", "onConflict", message) from None
-
-
-def _on_blank(text: str) -> OnBlank:
-    try:
-        return OnBlank(text)
-    except ValueError:
-        message = "onBlank must be 'keep' or 'clear'."
-        raise _refusal("INVALID_FIELD", "onBlank", message) from None
-
-
-def _dry_run(text: str) -> bool:
-    if text not in _TRUTH:
-        raise _refusal("INVALID_FIELD", "dryRun", "dryRun must be 'true' or 'false'.")
-    return _TRUTH[text]
-
-
-def _delimiter(text: str) -> str:
-    delimiter = "\t" if text.lower() in _TABS else text
-    if len(delimiter) != 1 or delimiter in _NO_DELIMITERS:
-        message = (
-            "delimiter must be one character that is no quote and no line end, "
-            "such as ',' or ';', or the word 'tab'."
-        )
-        raise _refusal("INVALID_FIELD", "delimiter", message)
-    return delimiter
-
-
-def _tags(text: str) -> tuple[str, ...]:
-    """Tag names in the order sent, each once. A blank field means no tags."""
-    text = text.strip()
-    if not text:
-        return ()
-    names = _json_tags(text) if text.startswith("[") else text.split(",")
-    tags = tuple(dict.fromkeys(name.strip() for name in names))
-    if len(tags) > MAX_TAGS:
-        raise _tags_refusal(f"there are {len(tags)}; {MAX_TAGS} is the most")
-    for position, tag in enumerate(tags, 1):
-        if not tag:
-            raise _tags_refusal(f"tag {position} is empty; leave it out")
-        if len(tag) > MAX_TAG_CHARS:
-            raise _tags_refusal(f"tag {position} is longer than {MAX_TAG_CHARS} characters")
-        if not _is_text(tag):
-            raise _tags_refusal(f"tag {position} is not valid Unicode text")
-    return tags
-
-
-def _json_tags(text: str) -> list[str]:
-    try:
-        names = json.loads(text)
-    except (ValueError, RecursionError):
-        names = None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise _tags_refusal("send a JSON array of strings, or names separated by commas")
-    return names
-
-
-def _is_text(text: str) -> bool:
-    """Whether a string can be stored: JSON can escape half a surrogate pair, which UTF-8 cannot hold."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _tags_refusal(what: str) -> RequestError:
-    return _refusal("INVALID_TAGS", "tags", f"tags: {what}.")
-
-
 def _missing(name: str) -> RequestError:
-    return _refusal("MISSING_FIELD", name, f"The request has no field {name!r}. Send it.")
-
-
-def _refusal(code: RequestErrorCode, field: str, message: str) -> RequestError:
-    data: Mapping[str, str] = {"field": field} if field in _FIELDS else {}
-    return RequestError(400, code, message, data=data or None)
+    return field_refusal("MISSING_FIELD", name, f"The request has no field {name!r}. Send it.")

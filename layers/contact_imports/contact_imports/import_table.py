@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
+from contact_imports.attribute_value import Value, from_item, to_item
 from contact_imports.backoff import StillUnprocessedError, attempts
 from contact_imports.column_map import ColumnMap
 from contact_imports.contact import OnBlank, OnConflict, Outcome
@@ -72,9 +72,6 @@ _ERROR_ITEMS_READ = 1
 _RECORDS_KEPT = timedelta(days=90)
 _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 _OPEN = "open"
-
-_serializer = TypeSerializer()
-_deserializer = TypeDeserializer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +156,7 @@ class ImportTable:
         try:
             self._client.put_item(
                 TableName=self._table,
-                Item=_marshal(item),
+                Item=to_item(item),
                 ConditionExpression="attribute_not_exists(importId)",
             )
         except self._client.exceptions.ConditionalCheckFailedException:
@@ -180,7 +177,7 @@ class ImportTable:
             IndexName=PROJECT_INDEX,
             KeyConditionExpression="projectId = :project"
             + (" AND importId < :before" if before else ""),
-            ExpressionAttributeValues=_marshal(values),
+            ExpressionAttributeValues=to_item(values),
             ScanIndexForward=False,
             Limit=limit,
         )
@@ -214,7 +211,7 @@ class ImportTable:
                 ConditionExpression="attribute_exists(importId) AND #open = :open "
                 "AND (attribute_not_exists(objectVersion) OR objectVersion = :version) AND attribute_not_exists(failure)",
                 ExpressionAttributeNames={"#status": "status", "#open": "open"},
-                ExpressionAttributeValues=_marshal(
+                ExpressionAttributeValues=to_item(
                     {
                         ":processing": Status.PROCESSING.value,
                         ":open": _OPEN,
@@ -327,7 +324,7 @@ class ImportTable:
             Key=_key(import_id, _partition_record(partition)),
             UpdateExpression="SET ended = :true, expiresAt = :expires"
             + (", lost = gaps REMOVE gaps" if forgetting else ""),
-            ExpressionAttributeValues=_marshal({":true": True, ":expires": _expires_at(import_id)}),
+            ExpressionAttributeValues=to_item({":true": True, ":expires": _expires_at(import_id)}),
             ReturnValues="ALL_NEW",
         )
         return _to_partition(response["Attributes"])
@@ -360,7 +357,7 @@ class ImportTable:
             IndexName=OPEN_INDEX,
             KeyConditionExpression="#open = :open AND deadline < :now",
             ExpressionAttributeNames={"#open": "open"},
-            ExpressionAttributeValues=_marshal({":open": _OPEN, ":now": int(now.timestamp())}),
+            ExpressionAttributeValues=to_item({":open": _OPEN, ":now": int(now.timestamp())}),
         )
         return [item["importId"]["S"] for page in pages for item in page["Items"]]
 
@@ -371,7 +368,7 @@ class ImportTable:
             Key=_key(import_id, "import"),
             UpdateExpression="SET report = :done",
             ConditionExpression="attribute_exists(importId)",
-            ExpressionAttributeValues=_marshal({":done": _REPORT_DONE}),
+            ExpressionAttributeValues=to_item({":done": _REPORT_DONE}),
         )
 
     def note_writes(self, project_id: str, now: datetime) -> None:
@@ -383,7 +380,7 @@ class ImportTable:
             TableName=self._table,
             Key=_key(f"project#{project_id}", "writes"),
             UpdateExpression="SET wroteAt = :now",
-            ExpressionAttributeValues=_marshal({":now": int(now.timestamp())}),
+            ExpressionAttributeValues=to_item({":now": int(now.timestamp())}),
         )
         self._noted_writes[project_id] = now
 
@@ -409,7 +406,7 @@ class ImportTable:
             TableName=self._table,
             KeyConditionExpression="importId = :id AND begins_with(#record, :errors)",
             ExpressionAttributeNames={"#record": "record"},
-            ExpressionAttributeValues=_marshal(
+            ExpressionAttributeValues=to_item(
                 {":id": import_id, ":errors": f"errors#{partition:02}#"}
             ),
             ConsistentRead=True,
@@ -417,8 +414,8 @@ class ImportTable:
         )
         for page in pages:
             for item in page["Items"]:
-                for row in sorted(_unmarshal(item)["rows"], key=lambda row: int(row["row"])):
-                    yield RowError(int(row["row"]), row["code"], row["message"], row["field"])
+                for row in sorted(from_item(item)["rows"], key=lambda row: row["row"]):
+                    yield RowError(row["row"], row["code"], row["message"], row["field"])
 
     def _read(self, import_id: str) -> tuple[Import | None, list[Partition]]:
         items = self._items(import_id)
@@ -433,7 +430,7 @@ class ImportTable:
             TableName=self._table,
             KeyConditionExpression="importId = :id AND #record >= :import",
             ExpressionAttributeNames={"#record": "record"},
-            ExpressionAttributeValues=_marshal({":id": import_id, ":import": "import"}),
+            ExpressionAttributeValues=to_item({":id": import_id, ":import": "import"}),
             ConsistentRead=True,
         )
         return [item for page in pages for item in page["Items"]]
@@ -476,7 +473,7 @@ class ImportTable:
             "Key": _key(batch.import_id, _partition_record(batch.partition)),
             "UpdateExpression": expression,
             "ConditionExpression": condition,
-            "ExpressionAttributeValues": _marshal(values),
+            "ExpressionAttributeValues": to_item(values),
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
         return update, after
@@ -486,13 +483,13 @@ class ImportTable:
             {"row": error.row, "code": error.code, "message": error.message, "field": error.field}
             for error in errors
         ]
-        item = {
+        item: dict[str, Value] = {
             "importId": batch.import_id,
             "record": f"errors#{batch.partition:02}#{batch.seq:06}",
             "rows": rows,
             "expiresAt": _expires_at(batch.import_id),
         }
-        return {"Put": {"TableName": self._table, "Item": _marshal(item)}}
+        return {"Put": {"TableName": self._table, "Item": to_item(item)}}
 
     def _partition_on_conflict(self, error: ClientError, batch: BatchKey) -> Partition | None:
         """The partition as another writer left it; None to try the same again; raises what is neither."""
@@ -547,7 +544,7 @@ class ImportTable:
                 UpdateExpression=expression,
                 ConditionExpression="#open = :open" + (f" AND {condition}" if condition else ""),
                 ExpressionAttributeNames={**names, "#open": "open"},
-                ExpressionAttributeValues=_marshal({**values, ":open": _OPEN}),
+                ExpressionAttributeValues=to_item({**values, ":open": _OPEN}),
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
@@ -569,23 +566,23 @@ def _expires_at(import_id: str) -> int:
 def _to_partition(item: Item | None) -> Partition:
     if item is None:
         return Partition()
-    values = _unmarshal(item)
+    values = from_item(item)
     return Partition(
-        int(values.get("nextSeq", 0)),
-        bool(values.get("ended", False)),
-        frozenset(int(seq) for seq in values.get("gaps", ())),
-        frozenset(int(seq) for seq in values.get("lost", ())),
+        values.get("nextSeq", 0),
+        values.get("ended", False),
+        frozenset(values.get("gaps", ())),
+        frozenset(values.get("lost", ())),
     )
 
 
 def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
-    values = _unmarshal(item)
+    values = from_item(item)
     if "counts" in values:
-        counts = Counts(**{name: int(count) for name, count in values["counts"].items()})
+        counts = Counts(**values["counts"])
     else:
-        counters = [_unmarshal(partition) for partition in partitions]
-        sums = {o: sum(int(counter.get(o.value, 0)) for counter in counters) for o in Outcome}
-        counts = Counts.of(int(values.get("total", 0)), sums)
+        counters = [from_item(partition) for partition in partitions]
+        sums = {o: sum(counter.get(o.value, 0) for counter in counters) for o in Outcome}
+        counts = Counts.of(values.get("total", 0), sums)
     return Import(
         id=values["importId"],
         project_id=values["projectId"],
@@ -603,7 +600,7 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
         upload=_to_upload(values["upload"]) if "upload" in values else None,
         dropped_key=values.get("droppedKey"),
         encoding=values.get("encoding"),
-        partitions=int(values["partitionCount"]) if "partitionCount" in values else None,
+        partitions=values.get("partitionCount"),
         failure=values.get("failure"),
         error=values.get("error"),
         completed_at=(
@@ -614,7 +611,7 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
 
 
 def _to_upload(values: Mapping[str, Any]) -> Upload:
-    return Upload(values["key"], values["etag"], int(values["size"]), values["versionId"])
+    return Upload(values["key"], values["etag"], values["size"], values["versionId"])
 
 
 def _identity(upload: Upload) -> str:
@@ -624,11 +621,3 @@ def _identity(upload: Upload) -> str:
 
 def _column_map_json(column_map: ColumnMap) -> str:
     return column_map.model_dump_json(exclude_defaults=True)
-
-
-def _marshal(values: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:
-    return {name: _serializer.serialize(value) for name, value in values.items()}
-
-
-def _unmarshal(item: Item) -> dict[str, Any]:
-    return {name: _deserializer.deserialize(value) for name, value in item.items()}

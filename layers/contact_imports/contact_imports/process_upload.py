@@ -8,7 +8,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, Literal
 
 from contact_imports.column_map import ColumnMap
-from contact_imports.contact_file import ContactFile, open_contact_file
+from contact_imports.contact_file import open_contact_file
 from contact_imports.csv_rows import HEAD_BYTES, read_in_encoding
 from contact_imports.drop_bucket import record_dropped
 from contact_imports.end_import import GONE, stop_import
@@ -90,11 +90,6 @@ def process_upload(
         stop_import(import_id, GONE, imports, queue, now)
         return Processed("failed", import_id)
     return Processed("sent", import_id, job.counts.total, split.row_batches)
-
-
-def open_checked_file(uploads: Uploads, upload: Upload, job: Import) -> ContactFile:
-    """The file of an import that was started, once more from its beginning."""
-    return open_contact_file(uploads.open(upload), b"", job.encoding or "utf-8-sig", job.options)
 
 
 def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: BinaryIO) -> SplitFile:

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from contact_imports.column_map import ColumnMap, find_columns, match_columns
-from contact_imports.contact import Contact, OnBlank, OnConflict, Outcome, RowReader, apply_row
+from contact_imports.contact import Contact, OnBlank, OnConflict, Outcome, apply_row
 from contact_imports.csv_rows import Record, is_blank, read_header
 from contact_imports.errors import RowError
 from contact_imports.partition import mapped_cells
+from contact_imports.row_reader import RowReader
 
 
 @dataclass(frozen=True, slots=True)

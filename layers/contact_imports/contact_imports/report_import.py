@@ -7,11 +7,10 @@ from datetime import datetime
 
 import orjson
 
-from contact_imports.contact_file import ContactFile
+from contact_imports.contact_file import ContactFile, open_contact_file
 from contact_imports.event_bus import EventBus
 from contact_imports.import_job import Import, Status
 from contact_imports.import_table import ImportTable
-from contact_imports.process_upload import open_checked_file
 from contact_imports.report import PAGE_ROWS, FailedRow, LostRows, ReportWriter, failed_rows
 from contact_imports.uploads import UploadGoneError, Uploads, result_key
 
@@ -69,9 +68,11 @@ def _write_report(job: Import, imports: ImportTable, uploads: Uploads) -> None:
 
 
 def _open(job: Import, uploads: Uploads) -> ContactFile:
+    """The file once more from its beginning, read as it was."""
     if job.upload is None:
         raise UploadGoneError(job.id)
-    return open_checked_file(uploads, job.upload, job)
+    stream = uploads.open(job.upload)
+    return open_contact_file(stream, b"", job.encoding or "utf-8-sig", job.options)
 
 
 def _encode(page: list[FailedRow]) -> bytes:

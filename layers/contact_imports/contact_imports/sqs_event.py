@@ -1,0 +1,49 @@
+"""What SQS gives a function, and what it is told of it.
+
+Powertools' batch processor does the same and more, and takes as long to import as boto3's client for DynamoDB:
+too much for a function that gets one record at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+from pydantic import BaseModel, ConfigDict
+
+
+class SqsRecord(BaseModel):
+    """One message."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    messageId: str
+    body: str
+
+
+class SqsEvent(BaseModel):
+    """Messages, in the order of their groups."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    Records: list[SqsRecord]
+
+
+class BatchFailure(TypedDict):
+    """A message that comes again, by its id."""
+
+    itemIdentifier: str
+
+
+class BatchFailures(TypedDict):
+    """A partial batch response: the messages that come again.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+    """
+
+    batchItemFailures: list[BatchFailure]
+
+
+def failures_of(records: Sequence[SqsRecord]) -> BatchFailures:
+    """Lets these come again; none if there are none."""
+    return {"batchItemFailures": [{"itemIdentifier": record.messageId} for record in records]}
