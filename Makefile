@@ -10,6 +10,7 @@ FUZZ_MINUTES ?= 10
 ROUNDS ?= 5
 
 PY := .venv/bin/python
+IN_PARALLEL := -n auto --maxprocesses 4 --dist loadgroup
 TOOLS := .local/tools
 SETUP := .venv/.made $(TOOLS)/sam/.made $(TOOLS)/ministack/.made
 
@@ -43,13 +44,13 @@ down: $(SETUP) ## stop what `make up` started
 	@$(PY) -m local.stack down --state $(STATE)
 
 test: $(SETUP) ## unit, integration and end-to-end tests
-	@$(PY) -m pytest -m "not long"
+	@$(PY) -m pytest -m "not long" $(IN_PARALLEL)
 
 test-long: $(SETUP) ## the tests that take minutes: 1,000,000 rows, a 1 GB file
 	@$(PY) -m pytest -m long -s
 
 chaos: $(SETUP) ## everything that may go wrong, with a table of what was tried; SCHEDULES random ones
-	@SCHEDULES=$(SCHEDULES) $(PY) -m pytest -q tests/simulation tests/integration/test_concurrent_imports.py tests/e2e/test_kills.py
+	@SCHEDULES=$(SCHEDULES) $(PY) -m pytest -q $(IN_PARALLEL) tests/simulation tests/integration/test_concurrent_imports.py tests/e2e/test_kills.py
 
 soak: $(SETUP) ## random files under random schedules until one fails or you stop it
 	@while SCHEDULES=10000 $(PY) -m pytest -q tests/simulation/test_schedules.py; do :; done

@@ -43,14 +43,17 @@ def take_record(record: SqsRecord) -> None:
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> BatchFailures:
-    """One record an invocation (BatchSize); of more, those behind one that fails come again with it."""
-    records = SqsEvent.model_validate(event).Records
-    for position, record in enumerate(records):
+    """One record an invocation (BatchSize); of more, those of a group behind one that fails come again with it."""
+    failed: list[SqsRecord] = []
+    for record in SqsEvent.model_validate(event).Records:
+        if any(record.group == other.group for other in failed):
+            failed.append(record)
+            continue
         try:
             take_record(record)
         except Exception as error:
             logger.exception(
                 "row batch failed", message_id=record.messageId, error=type(error).__name__
             )
-            return failures_of(records[position:])
-    return failures_of([])
+            failed.append(record)
+    return failures_of(failed)

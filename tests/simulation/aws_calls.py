@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from botocore.client import BaseClient
 
@@ -158,8 +158,11 @@ class InlineExecutor:
     def __init__(self, *_: Any) -> None:
         pass
 
-    def map(self, function: Callable[[Any], Any], values: Any) -> Iterator[Any]:
-        return map(function, values)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         future: Future[Any] = Future()

@@ -21,6 +21,7 @@ def simulated(
 ) -> Iterator[tuple[Pipeline, AwsCalls]]:
     """The handlers without threads and waiting, and with every AWS call in the simulation's hands."""
     with pytest.MonkeyPatch.context() as patch, AwsCalls().installed() as calls:
+        patch.setattr("contact_imports.apply_row_batch.ThreadPoolExecutor", InlineExecutor)
         patch.setattr("contact_imports.contact_table.ThreadPoolExecutor", InlineExecutor)
         patch.setattr("contact_imports.row_queue.ThreadPoolExecutor", InlineExecutor)
         patch.setattr("contact_imports.backoff._BASE_SECONDS", 0)

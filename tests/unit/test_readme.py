@@ -24,7 +24,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 
 
 @pytest.mark.parametrize(
-    "code", {*get_args(RequestErrorCode), *get_args(FileErrorCode), *get_args(RowErrorCode)}
+    "code", sorted({*get_args(RequestErrorCode), *get_args(FileErrorCode), *get_args(RowErrorCode)})
 )
 def test_every_code_is_documented(code: str) -> None:
     assert f"`{code}`" in README

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from pydantic import ConfigDict, TypeAdapter
 
@@ -22,6 +25,10 @@ from contact_imports.stored_contact import fold_rows, settle_row
 PATIENCE_SECONDS = 90
 """How long a batch waits for DynamoDB to take what it throttles: most of the function's time. A new table takes
 4,000 writes a second of all who write; a batch that gives up comes again minutes later."""
+
+_SLICE_EMAILS = 100
+"""Contacts that are read, merged and written while others wait for DynamoDB: as many as one read takes."""
+_SLICES_AT_A_TIME = 4
 
 _message: TypeAdapter[RowMessage] = TypeAdapter(
     RowMessage, config=ConfigDict(hide_input_in_errors=True)
@@ -122,30 +129,13 @@ def _apply(
             results.errors.append(row)
         else:
             pending.setdefault(row.contact.email, []).append(row)
-    consistent = batch.dryRun
-    until = time.monotonic() + PATIENCE_SECONDS
-    while pending:
-        stored = contacts.read(batch.projectId, pending, consistent=consistent, until=until)
-        folded = {
-            email: fold_rows(
-                stored.get(email), rows, batch.importId, batch.onConflict, overtaking=overtaking
-            )
-            for email, rows in pending.items()
-        }
-        writes = [fold.after for fold in folded.values() if fold.after is not None]
-        again = {email for email, fold in folded.items() if fold.after is None}
-        if consistent or (again and imports.is_quiet(batch.projectId, now)):
-            again = set()
-        if writes:
-            if not batch.dryRun:
-                imports.note_writes(batch.projectId, now)
-            again |= contacts.write(batch.projectId, writes, until)
-        for email, fold in folded.items():
-            if email not in again:
-                results.outcomes.update(fold.outcomes.values())
-                results.errors.extend(fold.errors)
-        pending = {email: pending[email] for email in pending if email in again}
-        consistent = True
+    work = _Work(batch, imports, contacts, now, overtaking=overtaking)
+    # Leaving it waits for all of them, whatever one raises: nothing goes on behind an answer.
+    with ThreadPoolExecutor(_SLICES_AT_A_TIME) as threads:
+        slices = [threads.submit(work.apply, some) for some in _slices(pending)]
+    for done in slices:
+        results.outcomes.update(done.result().outcomes)
+        results.errors.extend(done.result().errors)
     return results
 
 
@@ -166,6 +156,67 @@ def _settle(batch: RowBatch, contacts: ContactTable | DryRunContacts) -> RowResu
         if settled.error:
             results.errors.append(settled.error)
     return results
+
+
+class _Work:
+    """Applying rows of a batch to their contacts, some contacts at a time."""
+
+    def __init__(
+        self,
+        batch: RowBatch,
+        imports: ImportTable,
+        contacts: ContactTable | DryRunContacts,
+        now: datetime,
+        *,
+        overtaking: bool,
+    ) -> None:
+        self._batch = batch
+        self._imports = imports
+        self._contacts = contacts
+        self._now = now
+        self._overtaking = overtaking
+        self._until = time.monotonic() + PATIENCE_SECONDS
+        self._quiet = batch.dryRun or imports.is_quiet(batch.projectId, now)
+
+    def apply(self, pending: Mapping[str, list[Row]]) -> RowResults:
+        """Applies rows, by email, and counts them."""
+        batch, results = self._batch, RowResults(Counter(), [])
+        consistent = batch.dryRun
+        while pending:
+            stored = self._contacts.read(
+                batch.projectId, pending, consistent=consistent, until=self._until
+            )
+            folded = {
+                email: fold_rows(
+                    stored.get(email),
+                    rows,
+                    batch.importId,
+                    batch.onConflict,
+                    overtaking=self._overtaking,
+                )
+                for email, rows in pending.items()
+            }
+            writes = [fold.after for fold in folded.values() if fold.after is not None]
+            again = set[str]()
+            if not consistent and not self._quiet:
+                again = {email for email, fold in folded.items() if fold.after is None}
+            if writes:
+                if not batch.dryRun:
+                    self._imports.note_writes(batch.projectId, self._now)
+                again |= self._contacts.write(batch.projectId, writes, self._until)
+            for email, fold in folded.items():
+                if email not in again:
+                    results.outcomes.update(fold.outcomes.values())
+                    results.errors.extend(fold.errors)
+            pending = {email: pending[email] for email in pending if email in again}
+            consistent = True
+        return results
+
+
+def _slices(pending: Mapping[str, list[Row]]) -> Iterator[dict[str, list[Row]]]:
+    items = iter(pending.items())
+    while some := dict(islice(items, _SLICE_EMAILS)):
+        yield some
 
 
 def _rejected(batch: RowBatch) -> RowResults:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -47,6 +47,7 @@ _TRANSIENT = {
 }
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class ContactWriteError(Exception):
@@ -79,7 +80,7 @@ class ContactTable:
         What is throttled is tried again until then (see `attempts`). Raises StillUnprocessedError.
         """
         found: dict[str, StoredContact] = {}
-        for items in self._threads.map(
+        for items in self._each(
             lambda chunk: self._read_chunk(project_id, chunk, consistent=consistent, until=until),
             _chunks(emails, _READ_LIMIT),
         ):
@@ -97,12 +98,18 @@ class ContactTable:
         one contact an email. Raises ContactWriteError, StillUnprocessedError.
         """
         conflicts: set[str] = set()
-        for found in self._threads.map(
+        for found in self._each(
             lambda chunk: self._write_chunk(project_id, chunk, until),
             _chunks(contacts, _WRITE_LIMIT),
         ):
             conflicts |= found
         return conflicts
+
+    def _each(self, call: Callable[[list[T]], R], chunks: Iterable[list[T]]) -> list[R]:
+        """Makes calls at the same time; what one raises is raised when all have ended."""
+        calls = [self._threads.submit(call, chunk) for chunk in chunks]
+        wait(calls)
+        return [one.result() for one in calls]
 
     def _read_chunk(
         self, project_id: str, emails: Sequence[str], *, consistent: bool, until: float | None

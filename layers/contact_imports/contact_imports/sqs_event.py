@@ -12,13 +12,25 @@ from typing import TypedDict
 from pydantic import BaseModel, ConfigDict
 
 
+class _Attributes(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    MessageGroupId: str = ""
+
+
 class SqsRecord(BaseModel):
-    """One message."""
+    """One message of a FIFO queue."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     messageId: str
     body: str
+    attributes: _Attributes
+
+    @property
+    def group(self) -> str:
+        """Its message group, in which messages come one after another."""
+        return self.attributes.MessageGroupId
 
 
 class SqsEvent(BaseModel):

@@ -1,0 +1,43 @@
+"""What a cold start pays for: no function imports what only another one needs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from local.stack import ROOT
+
+SCRIPT = "import sys, app; print(*sys.modules)"
+LAYER = ROOT / "layers" / "contact_imports"
+
+
+@pytest.mark.parametrize(
+    ("function", "not_needed"),
+    [
+        ("api", {"contact_imports.apply_row_batch", "email_validator"}),
+        ("processor", {"asyncio", "contact_imports.contact_table", "email_validator", "multipart"}),
+        ("row_batch", {"asyncio", "boto3", "contact_imports.uploads", "multipart"}),
+        ("dead_letter", {"aws_lambda_powertools.event_handler", "multipart"}),
+        ("import_ended", {"asyncio", "contact_imports.row_queue", "email_validator", "multipart"}),
+    ],
+)
+def test_a_function_imports_no_more_than_it_needs(function: str, not_needed: set[str]) -> None:
+    environment = {
+        **os.environ,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "POWERTOOLS_SERVICE_NAME": "test",
+        "PYTHONPATH": str(LAYER),
+    }
+    imported = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        cwd=ROOT / "functions" / function,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "contact_imports.import_table" in imported
+    assert not_needed.isdisjoint(imported)
