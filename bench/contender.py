@@ -14,6 +14,7 @@ import logging
 import math
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,7 @@ class Units:
         self.requests = 0
         self.write_units = 0.0
         self.read_units = 0.0
-        self._reads: list[tuple[int, bool]] = []
+        self._call = threading.local()
 
     def watch(self, client: Any) -> None:
         """Counts a client's calls from now on."""
@@ -44,7 +45,7 @@ class Units:
     def _ask(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         if "ReturnConsumedCapacity" in model.input_shape.members:
             params["ReturnConsumedCapacity"] = "TOTAL"
-        self._reads = [
+        self._call.reads = [
             (len(request["Keys"]), bool(request.get("ConsistentRead")))
             for request in params.get("RequestItems", {}).values()
             if "Keys" in request
@@ -55,7 +56,7 @@ class Units:
         if model.name == "BatchGetItem":
             # The emulator does not say; every key costs at least one step of 4 KB, consistent or half.
             for (keys, consistent), items in zip(
-                self._reads, parsed["Responses"].values(), strict=True
+                self._call.reads, parsed["Responses"].values(), strict=True
             ):
                 steps = keys - len(items)
                 steps += sum(math.ceil(len(json.dumps(item)) / UNIT_BYTES) for item in items)
