@@ -10,7 +10,7 @@ FUZZ_MINUTES ?= 10
 ROUNDS ?= 5
 
 PY := .venv/bin/python
-IN_PARALLEL := -n auto --maxprocesses 4 --dist loadgroup
+IN_PARALLEL := -n auto --maxprocesses 4
 TOOLS := .local/tools
 SETUP := .venv/.made $(TOOLS)/sam/.made $(TOOLS)/ministack/.made
 

@@ -4,7 +4,6 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -19,14 +18,6 @@ T = TypeVar("T")
 
 END_SECONDS = 120
 """How long a test waits for an import to end; far more than it takes."""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Lets one worker have all tests of the deployed stack: it is built and deployed once."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("e2e"))
 
 
 def wait_for(condition: Callable[[], T | None], seconds: float) -> T:

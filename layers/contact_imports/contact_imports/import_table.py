@@ -413,9 +413,15 @@ class ImportTable:
             PaginationConfig={"PageSize": _ERROR_ITEMS_READ},
         )
         for page in pages:
-            for item in page["Items"]:
-                for row in sorted(from_item(item)["rows"], key=lambda row: row["row"]):
-                    yield RowError(row["row"], row["code"], row["message"], row["field"])
+            rows = [row for item in page["Items"] for row in from_item(item)["rows"]]
+            errors = [
+                RowError(row["row"], row["code"], row["message"], row["field"]) for row in rows
+            ]
+            # The paginator keeps the page until the next one is asked for: much more than is left of it.
+            page["Items"].clear()
+            del rows
+            errors.sort(key=lambda error: error.row)
+            yield from errors
 
     def _read(self, import_id: str) -> tuple[Import | None, list[Partition]]:
         items = self._items(import_id)
