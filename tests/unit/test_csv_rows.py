@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from contact_imports.csv_rows import (
     read_records,
 )
 from contact_imports.errors import FileError
+from contact_imports.file_stream import PlainFile, plain_head
 from contact_imports.limits import MAX_CELL_CHARS
 from local.stack import ROOT
 
@@ -161,6 +163,64 @@ def test_csv_spectrum(name: str) -> None:
     header, *rows = read_in_encoding(content, lambda encoding: records(content, encoding))
     expected = json.loads((SPECTRUM / f"{name}.json").read_text())
     assert [dict(zip(header, row, strict=True)) for row in rows] == expected
+
+
+CSVKIT = ROOT / "tests" / "csvkit_examples"
+ABC = ["a", "b", "c"]
+
+
+def read_file(path: Path, delimiter: str) -> list[list[str]]:
+    """A file's header and the rows after it, from its bytes, as the processor reads them."""
+    content = path.read_bytes()
+    head = plain_head(content[:HEAD_BYTES])
+
+    def read(encoding: str) -> list[list[str]]:
+        file = PlainFile(io.BufferedReader(io.BytesIO(content)), len(content))
+        records = read_records(io.BufferedReader(file), encoding, delimiter)
+        return [read_header(records), *(record for _, record in records)]
+
+    return read_in_encoding(head, read)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("dummy.csv.gz", [ABC, ["1", "2", "3"]]),
+        ("dummy.tsv", [ABC, ["1", "2", "3"]]),
+        ("mac_newlines.csv", [ABC, ["1", "2", "3"], ["Once upon\ra time", "5", "6"]]),
+        ("null_byte.csv", [ABC, ["\0", "2", "3"]]),
+        ("optional_quote_characters.csv", [ABC, ["1", "2", "3"]]),
+        ("test_utf16_big.csv", [ABC, ["1", "2", "3"], ["4", "5", "ʤ"]]),
+        ("test_utf16_little.csv", [ABC, ["1", "2", "3"], ["4", "5", "ʤ"]]),
+        ("test_latin1.csv", [ABC, ["1", "2", "3"], ["4", "5", "©"]]),
+        ("test_utf8.csv", [["foo", "bar", "baz"], ["1", "2", "3"], ["4", "5", "ʤ"]]),
+        ("test_utf8_bom.csv", [["foo", "bar", "baz"], ["1", "2", "3"], ["4", "5", "ʤ"]]),
+        (
+            "test_header_newline.csv",
+            [["\t\n\v\f\r start \t\n\v\f\r end \t\n\v\f\r", "b", "c"], ["d", "e", "f"]],
+        ),
+        ("test_skip_lines.csv", [ABC, ["1", "2", "3"]]),
+        ("test_empty_columns.csv", [[*ABC, "", ""], ["a", *4 * [""]], ["", "", "c", ""], 5 * [""]]),
+        (
+            "bad.csv",
+            [
+                ["column_a", "column_b", "column_c"],
+                ["1", "27", "", "I'm too long!"],
+                ["", "I'm too short!"],
+                ["0", "mixed types.... uh oh", "17"],
+            ],
+        ),
+    ],
+)
+def test_csvkits_examples(name: str, expected: list[list[str]]) -> None:
+    delimiter = "\t" if name.endswith(".tsv") else ","
+    assert read_file(CSVKIT / name, delimiter) == expected
+
+
+@pytest.mark.parametrize("name", ["dummy.xls", "dummy.xlsx"])
+def test_csvkits_workbooks_are_named_for_what_they_are(name: str) -> None:
+    with pytest.raises(FileError, match="Excel"):
+        read_file(CSVKIT / name, ",")
 
 
 def test_damaged_text_is_still_text() -> None:
