@@ -6,6 +6,9 @@ import io
 import itertools
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -442,9 +445,9 @@ def _tags(pipeline: Pipeline, project: str) -> dict[str, object]:
     return {i["name"]["S"]: i["createdAt"] for i in items if i["projectId"]["S"] == project}
 
 
-def test_rows_that_change_nothing_are_looked_at_twice_unless_all_is_quiet(
-    pipeline: Pipeline, project: str
-) -> None:
+@contextmanager
+def reads_of_contacts() -> Iterator[list[bool]]:
+    """The reads that row_batch makes, each with whether it is consistent."""
     reads: list[bool] = []
     events = handler("row_batch").dynamodb.meta.events
     event = "provide-client-params.dynamodb.BatchGetItem"
@@ -452,9 +455,18 @@ def test_rows_that_change_nothing_are_looked_at_twice_unless_all_is_quiet(
     def note(params: dict[str, Any], **_: Any) -> None:
         reads.extend(one["ConsistentRead"] for one in params["RequestItems"].values())
 
-    content = csv_file(*(f"c{n}@example.com,Name,plan,x" for n in range(3)))
     events.register(event, note)
     try:
+        yield reads
+    finally:
+        events.unregister(event, note)
+
+
+def test_rows_that_change_nothing_are_looked_at_twice_unless_all_is_quiet(
+    pipeline: Pipeline, project: str
+) -> None:
+    content = csv_file(*(f"c{n}@example.com,Name,plan,x" for n in range(3)))
+    with reads_of_contacts() as reads:
         pipeline.run(project, content, options())
         assert reads == [False]
         pipeline.run(project, content, options())
@@ -465,5 +477,43 @@ def test_rows_that_change_nothing_are_looked_at_twice_unless_all_is_quiet(
         )
         pipeline.run(project, content, options())
         assert reads == [False, False, True, False]
-    finally:
-        events.unregister(event, note)
+
+
+@pytest.mark.parametrize("on_conflict", OnConflict)
+def test_contacts_are_taken_for_new_while_those_before_them_are(
+    pipeline: Pipeline, project: str, on_conflict: OnConflict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contact_imports.partition.PARTITION_BYTES", 1_000_000)
+    existing = csv_file(*(f"old{n}@example.com,Before,,x" for n in range(3)))
+    pipeline.run(project, existing, options())
+    rows = [
+        *(f"new{n}@example.com,Name,plan,x" for n in range(9)),
+        *(f"old{n}@example.com,After,plan,x" for n in range(3)),
+        *(f"new{n}@example.com,Again,,x" for n in range(3)),
+        *(f"more{n}@example.com,Name,plan,x" for n in range(3)),
+    ]
+    chosen = options(on_conflict)
+    with reads_of_contacts() as reads:
+        ended = pipeline.run(project, csv_file(*rows), chosen)
+    # Three rows a batch: the first is read, the next three are not, and of the last of these, which were not
+    # new, what is there is read; then the next two batches are read first, each with a closer look at no-ops.
+    assert reads[:3] == [False, True, False]
+    reference = expected(csv_file(*rows), chosen, expected(existing, options()).contacts)
+    assert ended.counts.as_dict() == counts_of(reference)
+    assert pipeline.contacts_of(project) == reference.contacts
+
+
+def test_a_dry_run_reads_contacts_even_where_all_were_new(
+    pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contact_imports.partition.PARTITION_BYTES", 1_000_000)
+    existing = csv_file(*(f"old{n}@example.com,Before,,x" for n in range(3)))
+    pipeline.run(project, existing, options())
+    content = (
+        csv_file(*(f"new{n}@example.com,N,,x" for n in range(6))) + existing.split(b"\n", 1)[1]
+    )
+    dry = replace(options(), dry_run=True)
+    reference = expected(content, dry, expected(existing, options()).contacts)
+    ended = pipeline.run(project, content, dry)
+    assert ended.counts.as_dict() == counts_of(reference)
+    assert ended.counts.created == 6

@@ -48,6 +48,22 @@ def test_contacts_come_back_as_they_were_written(pipeline: Pipeline, project: st
     assert pipeline.contacts.read(project, changed) == changed
 
 
+def test_a_contact_that_one_row_created_says_so_once(pipeline: Pipeline, project: str) -> None:
+    created = stored("a@example.com")
+    import_id, row = created.created_by
+    by_creation = replace(created, applied={import_id: (AppliedRows(row),)})
+    later_rows = replace(stored("b@example.com"), applied={import_id: (AppliedRows(row + 1),)})
+    written = {"a@example.com": by_creation, "b@example.com": later_rows}
+    assert pipeline.contacts.write(project, written.values()) == set()
+    assert pipeline.contacts.read(project, written) == written
+    items = pipeline.dynamodb.scan(TableName=pipeline.contacts_table)["Items"]
+    ours = [item for item in items if item["pk"]["S"].startswith(f"{project}#")]
+    assert {item["email"]["S"]: "applied" in item for item in ours} == {
+        "a@example.com": False,
+        "b@example.com": True,
+    }
+
+
 def test_a_contact_that_is_there_is_not_inserted_again(pipeline: Pipeline, project: str) -> None:
     first = stored("a@example.com", name="first")
     pipeline.contacts.write(project, [first])
@@ -173,12 +189,16 @@ def commit(
     return imports.commit(BatchKey(import_id, 0, seq, last), known, outcomes, errors)
 
 
+NEW_BATCH = Partition(1, mostly_new=True)
+"""A partition after its first row batch, whose contacts were all new."""
+
+
 @pytest.mark.parametrize("failed", [0, 2])
 def test_a_row_batch_is_counted_once(pipeline: Pipeline, failed: int) -> None:
     import_id = new_import_id(NOW)
     once = commit(pipeline.imports, import_id, 0, Partition(), failed=failed)
     again = commit(pipeline.imports, import_id, 0, Partition(), failed=failed)
-    assert once == again == pipeline.imports.partition(import_id, 0) == Partition(1)
+    assert once == again == pipeline.imports.partition(import_id, 0) == NEW_BATCH
     assert _counters(pipeline, import_id) == (1, failed)
     assert len(list(pipeline.imports.errors(import_id, 1))) == failed
 
@@ -188,14 +208,36 @@ def test_a_gap_is_filled_once(pipeline: Pipeline, failed: int) -> None:
     import_id = new_import_id(NOW)
     imports = pipeline.imports
     after = commit(imports, import_id, 2, Partition(), last=True)
-    assert after == imports.partition(import_id, 0) == Partition(3, True, frozenset({0, 1}))
+    assert after == imports.partition(import_id, 0)
+    assert after == replace(NEW_BATCH, next_seq=3, ended=True, gaps=frozenset({0, 1}))
     assert not after.done
     for seq in (1, 1, 0, 0):
         # Known as it was before anything: what is read again decides.
         filled = commit(imports, import_id, seq, Partition(), failed=failed)
-    assert filled == imports.partition(import_id, 0) == Partition(3, True)
+    assert filled == imports.partition(import_id, 0)
+    assert filled == replace(NEW_BATCH, next_seq=3, ended=True)
     assert filled.done
     assert _counters(pipeline, import_id) == (3, 2 * failed)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "mostly_new"),
+    [
+        ({Outcome.CREATED: 95, Outcome.UPDATED: 3, Outcome.SKIPPED: 2, Outcome.FAILED: 50}, True),
+        ({Outcome.CREATED: 94, Outcome.UPDATED: 6}, False),
+        ({Outcome.FAILED: 1}, False),
+        ({}, False),
+    ],
+)
+def test_a_partition_knows_whether_its_last_batch_was_mostly_new(
+    pipeline: Pipeline, outcomes: dict[Outcome, int], mostly_new: bool
+) -> None:
+    import_id = new_import_id(NOW)
+    known = commit(pipeline.imports, import_id, 0, Partition())
+    assert known.mostly_new
+    known = pipeline.imports.commit(BatchKey(import_id, 0, 1, last=False), known, outcomes, [])
+    assert known == pipeline.imports.partition(import_id, 0)
+    assert known.mostly_new is mostly_new
 
 
 def test_a_partition_that_has_ended_counts_nothing_more(pipeline: Pipeline) -> None:

@@ -16,11 +16,11 @@ from contact_imports.contact import Outcome, Row, normalise_email
 from contact_imports.contact_table import ContactTable, DryRunContacts
 from contact_imports.errors import RowError
 from contact_imports.import_job import Import
-from contact_imports.import_table import BatchKey, ImportTable
+from contact_imports.import_table import BatchKey, ImportTable, Partition
 from contact_imports.limits import MAX_EMAIL_CHARS
-from contact_imports.row_batch import PartitionEnd, RowBatch, RowMessage
+from contact_imports.row_batch import PartitionEnd, RowBatch, RowMessage, SentRow
 from contact_imports.row_reader import RowReader
-from contact_imports.stored_contact import fold_rows, settle_row
+from contact_imports.stored_contact import StoredContact, fold_rows, settle_row
 
 PATIENCE_SECONDS = 90
 """How long a batch waits for DynamoDB to take what it throttles: most of the function's time. A new table takes
@@ -86,8 +86,8 @@ def take_message(
             if give_up or seq in partition.gaps:
                 results = _settle(message, of_batch)
             else:
-                overtaking = partition.next_seq < seq or bool(partition.gaps)
-                results = _apply(message, imports, of_batch, now, overtaking=overtaking)
+                work = _Work(message, imports, of_batch, now, partition)
+                results = _apply(message, work)
             key = BatchKey(message.importId, message.partition, seq, message.last)
             partition = imports.commit(key, partition, results.outcomes, results.errors)
             outcomes = dict(results.outcomes)
@@ -105,34 +105,15 @@ def _contacts(
     return DryRunContacts(contacts, dry_run_contacts, batch.importId, repeated)
 
 
-def _apply(
-    batch: RowBatch,
-    imports: ImportTable,
-    contacts: ContactTable | DryRunContacts,
-    now: datetime,
-    *,
-    overtaking: bool,
-) -> RowResults:
-    """Applies a batch's rows to their contacts.
-
-    Contacts are read cheaply first. A write says what it was made from, so that one from a stale read is
-    refused; a row that changes nothing is not written, so it is looked at again, unless nobody has written
-    to the project lately.
-    """
+def _apply(batch: RowBatch, work: _Work) -> RowResults:
+    """Applies a batch's rows to their contacts, some contacts at a time."""
+    by_email: dict[str, list[SentRow]] = {}
+    for row in batch.rows:
+        by_email.setdefault(normalise_email(row[1][0]), []).append(row)
     results = _rejected(batch)
-    pending: dict[str, list[Row]] = {}
-    reader = RowReader(batch.fields, batch.tags, batch.onBlank)
-    for number, cells in batch.rows:
-        row = reader.read(number, cells)
-        if isinstance(row, RowError):
-            results.outcomes[Outcome.FAILED] += 1
-            results.errors.append(row)
-        else:
-            pending.setdefault(row.contact.email, []).append(row)
-    work = _Work(batch, imports, contacts, now, overtaking=overtaking)
     # Leaving it waits for all of them, whatever one raises: nothing goes on behind an answer.
     with ThreadPoolExecutor(_SLICES_AT_A_TIME) as threads:
-        slices = [threads.submit(work.apply, some) for some in _slices(pending)]
+        slices = [threads.submit(work.apply, some) for some in _slices(by_email)]
     for done in slices:
         results.outcomes.update(done.result().outcomes)
         results.errors.extend(done.result().errors)
@@ -159,7 +140,7 @@ def _settle(batch: RowBatch, contacts: ContactTable | DryRunContacts) -> RowResu
 
 
 class _Work:
-    """Applying rows of a batch to their contacts, some contacts at a time."""
+    """Applying rows of a batch to their contacts."""
 
     def __init__(
         self,
@@ -167,25 +148,34 @@ class _Work:
         imports: ImportTable,
         contacts: ContactTable | DryRunContacts,
         now: datetime,
-        *,
-        overtaking: bool,
+        partition: Partition,
     ) -> None:
         self._batch = batch
         self._imports = imports
         self._contacts = contacts
         self._now = now
-        self._overtaking = overtaking
+        self._reader = RowReader(batch.fields, batch.tags, batch.onBlank)
+        self._overtaking = partition.next_seq < batch.seq or bool(partition.gaps)
+        self._expects_new = partition.mostly_new and not batch.dryRun
         self._until = time.monotonic() + PATIENCE_SECONDS
         self._quiet = batch.dryRun or imports.is_quiet(batch.projectId, now)
 
-    def apply(self, pending: Mapping[str, list[Row]]) -> RowResults:
-        """Applies rows, by email, and counts them."""
+    def apply(self, sent: Mapping[str, list[SentRow]]) -> RowResults:
+        """Applies rows, by normalised email, and counts them.
+
+        Contacts are read cheaply first, or taken for new where those of the batch before were. A write says
+        what it was made from, so that one from a stale read, or from none, is refused; a row that changes
+        nothing is not written, so it is looked at again, unless nobody has written to the project lately.
+        """
         batch, results = self._batch, RowResults(Counter(), [])
-        consistent = batch.dryRun
+        pending = self._read_rows(sent, results)
+        expects_new, consistent = self._expects_new, batch.dryRun
         while pending:
-            stored = self._contacts.read(
-                batch.projectId, pending, consistent=consistent, until=self._until
-            )
+            stored: dict[str, StoredContact] = {}
+            if not expects_new:
+                stored = self._contacts.read(
+                    batch.projectId, pending, consistent=consistent, until=self._until
+                )
             folded = {
                 email: fold_rows(
                     stored.get(email),
@@ -209,12 +199,27 @@ class _Work:
                     results.outcomes.update(fold.outcomes.values())
                     results.errors.extend(fold.errors)
             pending = {email: pending[email] for email in pending if email in again}
-            consistent = True
+            expects_new, consistent = False, True
         return results
 
+    def _read_rows(
+        self, sent: Mapping[str, list[SentRow]], results: RowResults
+    ) -> dict[str, list[Row]]:
+        """The rows as contacts, by email; those that are none are counted as failed."""
+        pending: dict[str, list[Row]] = {}
+        for email, rows in sent.items():
+            for number, cells in rows:
+                row = self._reader.read(number, cells)
+                if isinstance(row, RowError):
+                    results.outcomes[Outcome.FAILED] += 1
+                    results.errors.append(row)
+                else:
+                    pending.setdefault(email, []).append(row)
+        return pending
 
-def _slices(pending: Mapping[str, list[Row]]) -> Iterator[dict[str, list[Row]]]:
-    items = iter(pending.items())
+
+def _slices(rows: Mapping[str, list[SentRow]]) -> Iterator[dict[str, list[SentRow]]]:
+    items = iter(rows.items())
     while some := dict(islice(items, _SLICE_EMAILS)):
         yield some
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -244,13 +244,14 @@ def _to_item(stored: StoredContact) -> dict[str, AttributeValueTypeDef]:
     item: dict[str, AttributeValueTypeDef] = {
         "version": {"N": str(stored.version)},
         "createdBy": {"M": {"importId": {"S": import_id}, "row": {"N": str(row)}}},
-        "applied": {
+    }
+    if stored.version > 1 or stored.applied != _applied_by_creation(stored.created_by):
+        item["applied"] = {
             "M": {
                 key: {"L": [_applied_to_item(rows) for rows in batches]}
                 for key, batches in stored.applied.items()
             }
-        },
-    }
+        }
     for name, value in contact.fields.items():
         item[name] = {"S": value}
     if contact.custom_fields:
@@ -258,6 +259,12 @@ def _to_item(stored: StoredContact) -> dict[str, AttributeValueTypeDef]:
     if contact.tags:
         item["tags"] = {"SS": sorted(contact.tags)}
     return item
+
+
+def _applied_by_creation(created_by: tuple[str, int]) -> Mapping[str, tuple[AppliedRows, ...]]:
+    """What most contacts remember, and what one without `applied` does: the row that created it."""
+    import_id, row = created_by
+    return {import_id: (AppliedRows(row),)}
 
 
 def _applied_to_item(rows: AppliedRows) -> AttributeValueTypeDef:
@@ -274,23 +281,22 @@ def _from_item(item: Any) -> StoredContact:
         {key: value["S"] for key, value in item.get("customFields", {"M": {}})["M"].items()},
         frozenset(item.get("tags", {"SS": ()})["SS"]),
     )
-    created_by = item["createdBy"]["M"]
-    applied = {
-        import_id: tuple(
-            AppliedRows(
-                int(rows["M"]["row"]["N"]),
-                {int(k): v["S"] for k, v in rows["M"].get("failed", {"M": {}})["M"].items()},
-            )
-            for rows in batches["L"]
-        )
-        for import_id, batches in item["applied"]["M"].items()
-    }
-    return StoredContact(
-        contact,
-        int(item["version"]["N"]),
-        (created_by["importId"]["S"], int(created_by["row"]["N"])),
-        applied,
-    )
+    creation = item["createdBy"]["M"]
+    created_by = (creation["importId"]["S"], int(creation["row"]["N"]))
+    if "applied" in item:
+        applied: Mapping[str, tuple[AppliedRows, ...]] = {
+            import_id: tuple(map(_applied_from_item, batches["L"]))
+            for import_id, batches in item["applied"]["M"].items()
+        }
+    else:
+        applied = _applied_by_creation(created_by)
+    return StoredContact(contact, int(item["version"]["N"]), created_by, applied)
+
+
+def _applied_from_item(item: Any) -> AppliedRows:
+    rows = item["M"]
+    failed = {int(number): why["S"] for number, why in rows.get("failed", {"M": {}})["M"].items()}
+    return AppliedRows(int(rows["row"]["N"]), failed)
 
 
 def _chunks(values: Iterable[T], size: int) -> Iterable[list[T]]:

@@ -70,6 +70,10 @@ _ERROR_ITEMS_READ = 1
 """Of each of the up to 64 partitions at a time, which may have 1,000 rows each."""
 
 _RECORDS_KEPT = timedelta(days=90)
+_MOSTLY_NEW_SHARE = 0.95
+"""An INSERT of a contact that exists costs a write unit and then a consistent read, together twelve times the
+price of a cheap read: to do without reads pays while fewer than one contact in twelve exists."""
+
 _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 _OPEN = "open"
 
@@ -77,12 +81,14 @@ _OPEN = "open"
 @dataclass(frozen=True, slots=True)
 class Partition:
     """How far a partition is. `gaps` are batches that later ones overtook, on their way through the
-    dead-letter queue; `ended` says that no further batch counts; `lost` are gaps that nobody fills any more."""
+    dead-letter queue; `ended` says that no further batch counts; `lost` are gaps that nobody fills any more.
+    `mostly_new` says that nearly all contacts of the batch before did not exist."""
 
     next_seq: int = 0
     ended: bool = False
     gaps: frozenset[int] = frozenset()
     lost: frozenset[int] = frozenset()
+    mostly_new: bool = False
 
     def settled(self, seq: int) -> bool:
         """Whether a batch has been counted, or will never be."""
@@ -457,15 +463,22 @@ class ImportTable:
             expression = "SET expiresAt = :expires DELETE gaps :filled"
         else:
             overtaken = frozenset(range(known.next_seq, batch.seq))
-            after = Partition(batch.seq + 1, batch.last, known.gaps | overtaken)
-            values |= {":next": after.next_seq}
+            mostly_new = _mostly_new(outcomes)
+            after = replace(
+                known,
+                next_seq=batch.seq + 1,
+                ended=batch.last,
+                gaps=known.gaps | overtaken,
+                mostly_new=mostly_new,
+            )
+            values |= {":next": after.next_seq, ":new": mostly_new}
             condition = "attribute_not_exists(ended) AND "
             if known.next_seq:
                 values[":known"] = known.next_seq
                 condition += "nextSeq = :known"
             else:
                 condition += "attribute_not_exists(nextSeq)"
-            expression = "SET nextSeq = :next, expiresAt = :expires"
+            expression = "SET nextSeq = :next, mostlyNew = :new, expiresAt = :expires"
             if batch.last:
                 values[":true"] = True
                 expression += ", ended = :true"
@@ -578,7 +591,15 @@ def _to_partition(item: Item | None) -> Partition:
         values.get("ended", False),
         frozenset(values.get("gaps", ())),
         frozenset(values.get("lost", ())),
+        values.get("mostlyNew", False),
     )
+
+
+def _mostly_new(outcomes: Mapping[Outcome, int]) -> bool:
+    """Whether nearly all rows of a batch that met a contact, or made one, made it."""
+    created = outcomes.get(Outcome.CREATED, 0)
+    existing = outcomes.get(Outcome.UPDATED, 0) + outcomes.get(Outcome.SKIPPED, 0)
+    return created > 0 and created >= _MOSTLY_NEW_SHARE * (created + existing)
 
 
 def _to_import(item: Item, partitions: Sequence[Item]) -> Import:

@@ -17,6 +17,10 @@ from contact_imports.partition import EncodedBatch
 _NOT_FOR_SQS = ((b"\xef\xbf\xbe", b"\\ufffe"), (b"\xef\xbf\xbf", b"\\uffff"))
 
 
+SentRow = tuple[int, list[str]]
+"""A row's number and its mapped cells, email first."""
+
+
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -37,7 +41,7 @@ class RowBatch(_Message):
     tags: tuple[str, ...]
     dryRun: bool = False
     repeated: frozenset[int] = frozenset()
-    rows: list[tuple[int, list[str]]]
+    rows: list[SentRow]
     rejected: list[tuple[int, RowErrorCode, str]]
 
 
