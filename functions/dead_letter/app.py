@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import boto3
+import msgspec
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import (
     SqsFifoPartialProcessor,
@@ -16,15 +17,15 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.data_classes import S3Event
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import ValidationError
 
-from contact_imports.apply_row_batch import parse_message, take_message
+from contact_imports.apply_row_batch import take_message
 from contact_imports.config import DeadLetterEnvironment
 from contact_imports.contact_table import DRY_RUN_LIFETIME, ContactTable
 from contact_imports.drop_bucket import record_dropped
 from contact_imports.end_import import PROCESSOR_FAILED, end_overdue_imports, stop_import
 from contact_imports.fast_clients import fast_session
 from contact_imports.import_table import ImportTable
+from contact_imports.row_batch import decode_message
 from contact_imports.row_queue import RowQueue
 from contact_imports.s3_event import uploads_of
 from contact_imports.uploads import UploadGoneError, Uploads, import_of_key
@@ -62,8 +63,8 @@ def contacts() -> tuple[ContactTable, ContactTable]:
 
 def give_up_row_batch(body: str) -> None:
     try:
-        message = parse_message(body)
-    except ValidationError:
+        message = decode_message(body)
+    except msgspec.DecodeError:
         # Nothing can be counted; the import it belonged to, if any, is ended at its deadline.
         logger.exception("dead letter is no row batch")
         return

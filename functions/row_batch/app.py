@@ -9,12 +9,13 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from contact_imports.apply_row_batch import parse_message, take_message
+from contact_imports.apply_row_batch import take_message
 from contact_imports.config import RowBatchEnvironment
 from contact_imports.contact_table import DRY_RUN_LIFETIME, ContactTable
 from contact_imports.fast_clients import fast_dynamodb_client
 from contact_imports.import_table import ImportTable
-from contact_imports.sqs_event import BatchFailures, SqsEvent, SqsRecord, failures_of
+from contact_imports.row_batch import decode_message
+from contact_imports.sqs_event import BatchFailures, SqsRecord, failures_of, records_of
 
 logger = Logger()
 dynamodb = fast_dynamodb_client()
@@ -31,7 +32,7 @@ def tables() -> tuple[ImportTable, ContactTable, ContactTable]:
 
 
 def take_record(record: SqsRecord) -> None:
-    taken = take_message(parse_message(record.body), *tables(), datetime.now(UTC))
+    taken = take_message(decode_message(record.body), *tables(), datetime.now(UTC))
     logger.info(
         "row batch applied",
         import_id=taken.import_id,
@@ -45,7 +46,7 @@ def take_record(record: SqsRecord) -> None:
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> BatchFailures:
     """One record an invocation (BatchSize); of more, those of a group behind one that fails come again with it."""
     failed: list[SqsRecord] = []
-    for record in SqsEvent.model_validate(event).Records:
+    for record in records_of(event):
         if any(record.group == other.group for other in failed):
             failed.append(record)
             continue

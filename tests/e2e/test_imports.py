@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from contact_imports.column_map import ColumnMap
+from contact_imports.column_map_json import parse_column_map
 from contact_imports.contact import Contact, OnConflict
 from contact_imports.import_job import ImportOptions
 from local import sample
@@ -22,7 +22,7 @@ COLUMN_MAP = sample.COLUMN_MAP
 
 
 def options(**chosen: Any) -> ImportOptions:
-    return ImportOptions(ColumnMap.parse(json.dumps(COLUMN_MAP)), **chosen)
+    return ImportOptions(parse_column_map(json.dumps(COLUMN_MAP)), **chosen)
 
 
 def sample_file(rows: int, seed: int, tmp_path: Path) -> bytes:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from contact_imports.column_map import ColumnMap
+from contact_imports.column_map_json import parse_column_map
 from contact_imports.import_job import ImportOptions
 from local import sample
 from local.client import ImportsClient
@@ -44,7 +45,7 @@ def test_a_hundred_thousand_rows(account: Account, tmp_path: Path) -> None:
     header, *lines = _records(path)
     parts = [lines[start : start + ROWS // 4] for start in range(0, ROWS, ROWS // 4)]
     client: ImportsClient = account.client
-    options = ImportOptions(ColumnMap.parse(json.dumps(sample.COLUMN_MAP)))
+    options = ImportOptions(parse_column_map(json.dumps(sample.COLUMN_MAP)))
     before = None
     started = time.monotonic()
     for part in parts:
@@ -73,7 +74,7 @@ def test_a_million_rows_in_one_file(account: Account, tmp_path: Path) -> None:
     ended = account.client.wait(response.json()["data"]["id"], END_SECONDS)
     seconds = time.monotonic() - started
     reference = expected(
-        path.read_bytes(), ImportOptions(ColumnMap.model_validate(sample.COLUMN_MAP))
+        path.read_bytes(), ImportOptions(parse_column_map(json.dumps(sample.COLUMN_MAP)))
     )
     assert ended["status"] == "completed"
     assert ended["counts"] == counts_of(reference)

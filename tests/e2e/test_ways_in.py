@@ -13,7 +13,7 @@ import httpx
 import pytest
 import requests
 
-from contact_imports.column_map import ColumnMap
+from contact_imports.column_map_json import parse_column_map
 from contact_imports.import_job import ImportOptions
 from contact_imports.list_imports import MAX_INLINE_REPORT_BYTES
 from tests.e2e.conftest import END_SECONDS, Account, wait_for
@@ -21,7 +21,7 @@ from tests.e2e.test_refusals import assert_refused
 from tests.harness import counts_of, expected
 
 COLUMN_MAP = {"email": "Email", "name": "Name"}
-OPTIONS = ImportOptions(ColumnMap.model_validate(COLUMN_MAP))
+OPTIONS = ImportOptions(parse_column_map(json.dumps(COLUMN_MAP)))
 FILE = b"Email,Name\na@example.com,A\nno email,B\n\na@example.com,C\n"
 
 

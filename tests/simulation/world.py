@@ -22,11 +22,11 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
-from contact_imports.apply_row_batch import parse_message, take_message
+from contact_imports.apply_row_batch import take_message
 from contact_imports.contact import Contact
 from contact_imports.import_job import Import, ImportOptions, Status
 from contact_imports.import_table import ImportTable
-from contact_imports.row_batch import RowBatch
+from contact_imports.row_batch import RowBatch, decode_message
 from tests.harness import (
     Context,
     Pipeline,
@@ -392,7 +392,7 @@ class World:
         return _rows_of((m for m in self.taken_dead if not self._counted(m)), job)
 
     def _counted(self, message: Message) -> bool:
-        parsed = parse_message(message.body)
+        parsed = decode_message(message.body)
         if not isinstance(parsed, RowBatch):
             return True
         state = self.pipeline.imports.partition(parsed.importId, parsed.partition)
@@ -402,7 +402,7 @@ class World:
 def _rows_of(messages: Iterable[Message], job: Import) -> set[int]:
     rows: set[int] = set()
     for message in messages:
-        parsed = parse_message(message.body)
+        parsed = decode_message(message.body)
         if isinstance(parsed, RowBatch) and parsed.importId == job.id:
             rows |= {row[0] for row in parsed.rows} | {row[0] for row in parsed.rejected}
     return rows

@@ -7,10 +7,12 @@ import io
 import os
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contact_imports.column_map import ColumnMap
+from contact_imports.column_map_json import parse_column_map
 from contact_imports.contact_file import open_contact_file
 from contact_imports.csv_rows import HEAD_BYTES, read_in_encoding
 from contact_imports.errors import FileError, RequestError
@@ -20,7 +22,7 @@ from contact_imports.import_job import ImportOptions
 from contact_imports.import_options import parse_options
 from contact_imports.reference import ReferenceImport, reference_import
 from contact_imports.report import ReportWriter, failed_rows
-from contact_imports.row_batch import RowBatch
+from contact_imports.row_batch import decode_message
 from tests.multipart import BOUNDARY, CONTENT_TYPE
 
 fuzz = settings(
@@ -101,7 +103,7 @@ def test_a_form_of_parts(parts: list[tuple[str, bytes]]) -> None:
 @given(texts)
 def test_a_column_map(text: str) -> None:
     try:
-        ColumnMap.parse(text)
+        parse_column_map(text)
     except ValueError as error:
         assert len(str(error)) > 10
 
@@ -155,6 +157,6 @@ def test_a_file(content: bytes, delimiter: str | None, column_map: ColumnMap | N
 @given(texts)
 def test_a_message_of_the_queue(text: str) -> None:
     try:
-        RowBatch.model_validate_json(text)
-    except ValueError as error:
-        assert "validation error" in str(error)
+        decode_message(text)
+    except msgspec.DecodeError as error:
+        assert len(str(error)) > 10

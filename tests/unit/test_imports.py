@@ -19,7 +19,13 @@ LAYER = ROOT / "layers" / "contact_imports"
     [
         ("api", {"contact_imports.apply_row_batch", "email_validator"}),
         ("processor", {"asyncio", "contact_imports.contact_table", "email_validator", "multipart"}),
-        ("row_batch", {"asyncio", "boto3", "contact_imports.uploads", "multipart"}),
+        (
+            "row_batch",
+            {
+                *("asyncio", "boto3", "multipart", "pydantic"),
+                *("contact_imports.partition", "contact_imports.uploads"),
+            },
+        ),
         ("dead_letter", {"aws_lambda_powertools.event_handler", "multipart"}),
         ("import_ended", {"asyncio", "contact_imports.row_queue", "email_validator", "multipart"}),
     ],

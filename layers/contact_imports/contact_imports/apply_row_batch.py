@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from pydantic import ConfigDict, TypeAdapter
-
 from contact_imports.contact import Outcome, Row, normalise_email
 from contact_imports.contact_table import ContactTable, DryRunContacts
 from contact_imports.errors import RowError
@@ -29,10 +27,6 @@ PATIENCE_SECONDS = 90
 _SLICE_EMAILS = 100
 """Contacts that are read, merged and written while others wait for DynamoDB: as many as one read takes."""
 _SLICES_AT_A_TIME = 4
-
-_message: TypeAdapter[RowMessage] = TypeAdapter(
-    RowMessage, config=ConfigDict(hide_input_in_errors=True)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +46,6 @@ class Taken:
     seq: int | None
     outcomes: dict[Outcome, int]
     ended: Import | None
-
-
-def parse_message(body: str) -> RowMessage:
-    """A message of the row queue; raises pydantic's ValidationError, which quotes no value."""
-    return _message.validate_json(body)
 
 
 def take_message(

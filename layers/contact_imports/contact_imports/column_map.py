@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from contact_imports.errors import FileError
 from contact_imports.limits import MAX_COLUMNS, MAX_CUSTOM_FIELD_KEY_CHARS, MAX_CUSTOM_FIELDS
@@ -37,40 +35,23 @@ _NAMES = {
 
 _HEADERS_SHOWN = 20
 
-Header = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-CustomFieldKey = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_CUSTOM_FIELD_KEY_CHARS),
-]
 
-
-class ColumnMap(BaseModel):
+@dataclass(frozen=True, slots=True)
+class ColumnMap:
     """The API's `columnMap`: each field of a contact with the name of its CSV header."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    email: str
+    firstName: str | None = None
+    lastName: str | None = None
+    name: str | None = None
+    phone: str | None = None
+    country: str | None = None
+    language: str | None = None
+    customFields: Mapping[str, str] = field(default_factory=dict)
 
-    email: Header
-    firstName: Header | None = Field(default=None)
-    lastName: Header | None = None
-    name: Header | None = None
-    phone: Header | None = None
-    country: Header | None = None
-    language: Header | None = None
-    customFields: Annotated[dict[CustomFieldKey, Header], Field(max_length=MAX_CUSTOM_FIELDS)] = {}
-
-    @classmethod
-    def parse(cls, text: str) -> ColumnMap:
-        """The column map that JSON text describes; raises ValueError with a message for the sender."""
-        try:
-            column_map = cls.model_validate_json(text)
-        except ValidationError as error:
-            raise ValueError(_explain(error)) from None
-        unset = [name for name in column_map.model_fields_set if getattr(column_map, name) is None]
-        if unset:
-            raise ValueError(
-                f"{unset[0]} must be a CSV header's name, not null; leave it out instead"
-            )
-        return column_map
+    def as_dict(self) -> dict[str, Any]:
+        """The fields that are mapped, as the API has them."""
+        return {name: value for name, value in asdict(self).items() if value}
 
     def headers(self) -> dict[str, str]:
         """Field to CSV header, email first; a custom field `plan` is called `customFields.plan`."""
@@ -117,13 +98,13 @@ def match_columns(header: Sequence[str]) -> ColumnMap:
     names = [cell.strip() for cell in header[:width]]
     plain = ["".join(filter(str.isalnum, name.casefold())) for name in names]
     mapped: dict[str, int] = {}
-    for field, usual in _NAMES.items():
+    for standard, usual in _NAMES.items():
         for name in usual:
             found = [position for position, one in enumerate(plain) if one == name]
             if len(found) > 1:
-                raise _ambiguous(field, names[found[0]], found)
+                raise _ambiguous(standard, names[found[0]], found)
             if found:
-                mapped[field] = found[0]
+                mapped[standard] = found[0]
                 break
     if "email" not in mapped:
         raise _not_found("email", "Email", names)
@@ -145,13 +126,8 @@ def match_columns(header: Sequence[str]) -> ColumnMap:
         custom[name] = position
     if len(custom) > MAX_CUSTOM_FIELDS:
         raise _too_wide(len(custom))
-    standard = {field: names[position] for field, position in mapped.items()}
-    try:
-        return ColumnMap(**standard, customFields={name: name for name in custom})
-    except ValidationError:
-        raise FileError(
-            "INVALID_HEADER", "A column's name cannot be stored. Rename it, or send a column map."
-        ) from None
+    of_standard = {name: names[position] for name, position in mapped.items()}
+    return ColumnMap(**of_standard, customFields={name: name for name in custom})
 
 
 def _own_columns(header: Sequence[str], column_map: ColumnMap | None) -> tuple[int, bool]:
@@ -236,23 +212,3 @@ def _other_delimiter(names: list[str]) -> Literal["semicolons", "tabs", "commas"
     if "," in names[0]:
         return "commas"
     return "pipes" if "|" in names[0] else None
-
-
-def _explain(error: ValidationError) -> str:
-    """The first thing that is wrong, as one sentence without the value that was sent."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "[key]")
-    match first["type"]:
-        case "json_invalid":
-            return 'it must be JSON, such as {"email":"Email","firstName":"First Name"}'
-        case "missing":
-            return f"{where} is missing; it is the one field that must be mapped"
-        case "extra_forbidden":
-            return (
-                f"{where} is no field of a contact; use email, {', '.join(STANDARD_FIELDS)} "
-                "or customFields"
-            )
-        case "model_type" | "model_attributes_type":
-            return 'it must be a JSON object, such as {"email":"Email"}'
-        case _:
-            return f"{where or 'it'}: {first['msg'].lower()}"

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+import msgspec
 
 
-class _Environment(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
+class _Environment(msgspec.Struct, frozen=True):
     @classmethod
     def read(cls) -> Self:
-        """Reads the process's environment; raises ValidationError naming what is missing."""
-        return cls.model_validate(dict(os.environ))
+        """Reads the process's environment; raises msgspec.ValidationError naming what is missing."""
+        return msgspec.convert(dict(os.environ), cls)
 
 
-class ApiEnvironment(_Environment):
+class ApiEnvironment(_Environment, frozen=True):
     """Of the api function."""
 
     API_KEYS_TABLE: str
@@ -26,7 +24,7 @@ class ApiEnvironment(_Environment):
     UPLOADS_BUCKET: str
 
 
-class ProcessorEnvironment(_Environment):
+class ProcessorEnvironment(_Environment, frozen=True):
     """Of the processor function."""
 
     IMPORTS_TABLE: str
@@ -35,7 +33,7 @@ class ProcessorEnvironment(_Environment):
     UPLOADS_BUCKET: str
 
 
-class RowBatchEnvironment(_Environment):
+class RowBatchEnvironment(_Environment, frozen=True):
     """Of the row_batch function."""
 
     CONTACTS_TABLE: str
@@ -43,7 +41,7 @@ class RowBatchEnvironment(_Environment):
     IMPORTS_TABLE: str
 
 
-class DeadLetterEnvironment(_Environment):
+class DeadLetterEnvironment(_Environment, frozen=True):
     """Of the dead_letter function."""
 
     CONTACTS_TABLE: str
@@ -54,7 +52,7 @@ class DeadLetterEnvironment(_Environment):
     UPLOADS_BUCKET: str
 
 
-class ImportEndedEnvironment(_Environment):
+class ImportEndedEnvironment(_Environment, frozen=True):
     """Of the import_ended function."""
 
     EVENT_BUS_NAME: str

@@ -88,11 +88,8 @@ def create_import(
 
 def request_identity(form: ImportForm) -> str:
     """A hash of what a request asks for, however its body was written."""
-    options = asdict(form.options)
-    column_map = form.options.column_map
-    options["column_map"] = column_map.model_dump(mode="json") if column_map else None
     file = None if form.file is None else hashlib.sha256(form.file).hexdigest()
-    text = json.dumps([form.project_id, options, file], sort_keys=True)
+    text = json.dumps([form.project_id, asdict(form.options), file], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 from contact_imports.column_map import ColumnMap
+from contact_imports.column_map_json import parse_column_map
 from contact_imports.contact import OnBlank, OnConflict
 from contact_imports.errors import RequestError, RequestErrorCode
 from contact_imports.import_job import ImportOptions
@@ -39,7 +40,7 @@ def field_refusal(code: RequestErrorCode, field: str, message: str) -> RequestEr
 
 def _column_map(text: str) -> ColumnMap:
     try:
-        return ColumnMap.parse(text)
+        return parse_column_map(text)
     except ValueError as error:
         raise field_refusal("INVALID_COLUMN_MAP", "columnMap", f"columnMap: {error}.") from None
 

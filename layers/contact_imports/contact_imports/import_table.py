@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+import orjson
 from botocore.exceptions import ClientError
 
 from contact_imports.attribute_value import Value, from_item, to_item
@@ -615,7 +616,9 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
         project_id=values["projectId"],
         status=Status(values["status"]),
         options=ImportOptions(
-            column_map=ColumnMap.parse(values["columnMap"]) if "columnMap" in values else None,
+            column_map=(
+                ColumnMap(**orjson.loads(values["columnMap"])) if "columnMap" in values else None
+            ),
             on_conflict=OnConflict(values["onConflict"]),
             delimiter=values.get("delimiter"),
             tags=tuple(values["tagNames"]),
@@ -647,4 +650,4 @@ def _identity(upload: Upload) -> str:
 
 
 def _column_map_json(column_map: ColumnMap) -> str:
-    return column_map.model_dump_json(exclude_defaults=True)
+    return orjson.dumps(column_map.as_dict()).decode()

@@ -129,7 +129,7 @@ def _entry(job: Import, now: datetime) -> dict[str, Any]:
         "dropped_key": job.dropped_key,
         "encoding": job.encoding,
         "options": {
-            "columnMap": column_map.model_dump(exclude_defaults=True) if column_map else None,
+            "columnMap": column_map.as_dict() if column_map else None,
             "onConflict": options.on_conflict.value,
             "onBlank": options.on_blank.value,
             "delimiter": options.delimiter,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING
 
+import msgspec
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
 
 from contact_imports.contact import OnBlank, OnConflict
 from contact_imports.errors import RowErrorCode
-from contact_imports.import_job import Import
-from contact_imports.partition import EncodedBatch
+
+if TYPE_CHECKING:
+    # Who reads messages splits no files.
+    from contact_imports.import_job import Import
+    from contact_imports.partition import EncodedBatch
 
 # SQS takes no U+FFFE and no U+FFFF, although JSON allows them; as escapes they are ASCII.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
@@ -21,18 +24,15 @@ SentRow = tuple[int, list[str]]
 """A row's number and its mapped cells, email first."""
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
+class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
     importId: str
     projectId: str
     partition: int
 
 
-class RowBatch(_Message):
+class RowBatch(_Message, frozen=True, kw_only=True, tag="rows"):
     """Rows of one partition, in file order; see `EncodedBatch` for what the numbers mean."""
 
-    kind: Literal["rows"]
     seq: int
     last: bool
     fields: tuple[str, ...]
@@ -45,13 +45,23 @@ class RowBatch(_Message):
     rejected: list[tuple[int, RowErrorCode, str]]
 
 
-class PartitionEnd(_Message):
+class PartitionEnd(_Message, frozen=True, tag="end"):
     """Ends a partition whose last row batch will not come: it follows all that did come."""
 
-    kind: Literal["end"] = "end"
+
+RowMessage = RowBatch | PartitionEnd
+
+_decoder: msgspec.json.Decoder[RowMessage] = msgspec.json.Decoder(RowMessage)
 
 
-RowMessage = Annotated[RowBatch | PartitionEnd, Field(discriminator="kind")]
+def decode_message(body: str) -> RowMessage:
+    """A message of the row queue; raises msgspec.DecodeError, which quotes no value."""
+    return _decoder.decode(body)
+
+
+def encode_partition_end(end: PartitionEnd) -> str:
+    """The message's body."""
+    return msgspec.json.encode(end).decode()
 
 
 def encode_row_batch(job: Import, fields: tuple[str, ...], batch: EncodedBatch) -> bytes:

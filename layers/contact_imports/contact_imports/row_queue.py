@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from contact_imports.row_batch import PartitionEnd
+from contact_imports.row_batch import PartitionEnd, encode_partition_end
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -34,7 +34,7 @@ class RowQueue:
     def send_partition_end(self, import_id: str, project_id: str, partition: int) -> None:
         """Ends a partition after whatever of it is in the queue."""
         message = PartitionEnd(importId=import_id, projectId=project_id, partition=partition)
-        self.send(import_id, partition, "end", message.model_dump_json())
+        self.send(import_id, partition, "end", encode_partition_end(message))
 
 
 class OrderedSender:
