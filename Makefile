@@ -6,6 +6,8 @@ STATE ?= .local
 ROWS ?= 10000
 SAMPLE ?= sample.csv
 SCHEDULES ?= 2000
+RUNTIME ?= python3.13
+SAM ?= sam
 FUZZ_MINUTES ?= 10
 ROUNDS ?= 5
 
@@ -14,7 +16,7 @@ IN_PARALLEL := -n auto --maxprocesses 4
 TOOLS := .local/tools
 SETUP := .venv/.made $(TOOLS)/sam/.made $(TOOLS)/ministack/.made
 
-.PHONY: help setup demo up down test test-long chaos soak bench fuzz lint format lock sample key revoke-key clean
+.PHONY: help setup demo up down build test test-long chaos soak bench fuzz lint format lock sample key revoke-key clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +44,12 @@ up: $(SETUP) ## start and deploy, keep running; PORT, HOST and STATE choose wher
 
 down: $(SETUP) ## stop what `make up` started
 	@$(PY) -m local.stack down --state $(STATE)
+
+# Lambda cannot keep what it compiles, so that without bytecode in the layer every cold start compiles it anew.
+# unchecked-hash: packing the files changes their times.
+build: ## `sam build` for the Lambda runtime RUNTIME, whose Python must be there, with bytecode
+	$(SAM) build --parameter-overrides Runtime=$(RUNTIME)
+	$(RUNTIME) -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build
 
 test: $(SETUP) ## unit, integration and end-to-end tests
 	@$(PY) -m pytest -m "not long" $(IN_PARALLEL)

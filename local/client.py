@@ -17,6 +17,9 @@ MOST_IN_ONE_REQUEST = 4_000_000
 
 _UPLOAD_TIMEOUT_SECONDS = 600
 _POLL_SECONDS = 0.2
+_POLL_GROWTH = 1.25
+_MAX_POLL_SECONDS = 1.0
+"""Short imports are seen to end at once, and long ones are not asked for all the time."""
 _TIMEOUT_SECONDS = 60
 
 
@@ -109,6 +112,7 @@ class ImportsClient:
     ) -> dict[str, Any]:
         """Polls until the import has ended, showing `seen` every answer; raises TimeoutError."""
         deadline = time.monotonic() + seconds
+        pause = _POLL_SECONDS
         while True:
             response = self.get(import_id)
             response.raise_for_status()
@@ -118,4 +122,5 @@ class ImportsClient:
                 return data
             if time.monotonic() > deadline:
                 raise TimeoutError(f"import {import_id} is {data['status']} after {seconds} s")
-            time.sleep(_POLL_SECONDS)
+            time.sleep(pause)
+            pause = min(pause * _POLL_GROWTH, _MAX_POLL_SECONDS)
