@@ -122,7 +122,7 @@ def test_the_processor_takes_a_gigabyte_in_flat_memory(
         path.unlink()
         pipeline.sqs.purge_queue(QueueUrl=pipeline.queue_url)
     # What is open at a time: a chunk of the object, and one row batch of each of up to 64 partitions.
-    assert peaks[1000] < peaks[10] + 32
+    assert peaks[1000] < peaks[10] + 16
 
 
 def test_a_report_of_a_million_rows_is_made_in_flat_memory(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import BoundedSemaphore
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _THREADS = 8
+_MOST_WAITING = 2 * _THREADS
+"""Messages in memory, sent or waiting for a thread: however many partitions there are."""
 
 
 class RowQueue:
@@ -49,6 +52,7 @@ class OrderedSender:
         self._queue = queue
         self._import_id = import_id
         self._threads = ThreadPoolExecutor(_THREADS)
+        self._room = BoundedSemaphore(_MOST_WAITING)
         self._last_of: dict[int, Future[None]] = {}
 
     def send(self, partition: int, seq: int, body: str) -> None:
@@ -56,9 +60,10 @@ class OrderedSender:
         before = self._last_of.get(partition)
         if before is not None:
             before.result()
-        self._last_of[partition] = self._threads.submit(
-            self._queue.send, self._import_id, partition, str(seq), body
-        )
+        self._room.acquire()
+        sending = self._threads.submit(self._queue.send, self._import_id, partition, str(seq), body)
+        sending.add_done_callback(lambda _: self._room.release())
+        self._last_of[partition] = sending
 
     def __enter__(self) -> Self:
         return self
