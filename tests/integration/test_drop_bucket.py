@@ -81,6 +81,21 @@ def test_the_result_and_the_failed_rows_are_left_beside_it(
     ]
 
 
+def test_a_report_of_the_file_before_under_the_same_key_does_not_stay(
+    pipeline: Pipeline, project: str
+) -> None:
+    key = f"drop/{project}/c.csv"
+    seen = set[str]()
+    for content, left in ((FILE, True), ("Email\na@example.com\n", False), ("Email\nno\n", True)):
+        pipeline.process(pipeline.drop(key, content.encode()))
+        pipeline.drain()
+        (job,) = (job for job in imports_of(pipeline, project) if job.id not in seen)
+        seen.add(pipeline.finish(job).id)
+        listed = pipeline.s3.list_objects_v2(Bucket=pipeline.bucket, Prefix=f"results/{project}/")
+        found = {one["Key"].removeprefix(f"results/{project}/c.csv.") for one in listed["Contents"]}
+        assert found == {"result.json", *(["errors.csv"] if left else [])}
+
+
 def test_options_come_from_the_objects_metadata(pipeline: Pipeline, project: str) -> None:
     content = b"Mail|Phone|Other\na@example.com|1|x\n"
     pipeline.run(project, b"Email,Phone\na@example.com,2\n", ImportOptions(

@@ -68,7 +68,7 @@ def test_the_encoding_is_decided_for_the_whole_file(pipeline: Pipeline, project:
         (b"\n \r\n", "is empty"),
         (b"\x1f\x8b\x08broken", "damaged"),
         (gzip.compress(written().encode(), mtime=0)[:-5], "damaged"),
-        (gzip.compress(b"Email,Name,Note\n" + b"a@example.com,n,x\n" * 2_000_000, mtime=0), "Split it"),
+        (gzip.compress(b"Email,Name,Note\n" + b"a@example.com,n,x\n" * 2_000_000, mtime=0), "send it without gzip"),
         (b"PK\x03\x04" + bytes(100), "Excel"),
         (b"<!DOCTYPE html><html><body>", "web page"),
         (bytes(range(256)) * 20, "binary"),

@@ -142,7 +142,8 @@ def test_a_header_speaks_for_itself(header: list[str], mapped: dict[str, Any]) -
 @pytest.mark.parametrize(
     ("header", "code", "said"),
     [
-        (["Name", "Phone"], "COLUMN_NOT_FOUND", "which email is mapped to"),
+        (["Name", "Phone"], "COLUMN_NOT_FOUND", "Name one 'Email'"),
+        (["Name;Phone"], "COLUMN_NOT_FOUND", "separated by semicolons"),
         (["Email", "E-Mail"], "AMBIGUOUS_COLUMN", "columns 1, 2"),
         (["Email", "Plan", "plan"], "AMBIGUOUS_COLUMN", "columns 2, 3"),
         (["Email", "x" * 129], "INVALID_HEADER", "column 2 has 129 characters"),

@@ -65,6 +65,8 @@ def test_delimiters(sent: str, meant: str) -> None:
 def test_what_is_no_delimiter(sent: str) -> None:
     error = refusal(delimiter=sent)
     assert (error.status, error.code, error.data) == (400, "INVALID_FIELD", {"field": "delimiter"})
+    # What curl makes of -F 'delimiter=;'.
+    assert ("--form-string" in error.message) is (not sent)
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def match_columns(header: Sequence[str]) -> ColumnMap:
                 mapped[standard] = found[0]
                 break
     if "email" not in mapped:
-        raise _not_found("email", "Email", names)
+        raise _no_email(names)
     custom: dict[str, int] = {}
     taken = set(mapped.values())
     for position, name in enumerate(names):
@@ -179,19 +179,12 @@ def _not_found(field: str, wanted: str, names: list[str]) -> FileError:
     by_fold = {name.casefold(): name for name in names if name}
     close = difflib.get_close_matches(wanted.casefold(), by_fold, n=1)
     nearest = by_fold[close[0]] if close else None
-    shown = ", ".join(repr(name) for name in names[:_HEADERS_SHOWN])
-    if len(names) > _HEADERS_SHOWN:
-        shown += f" and {len(names) - _HEADERS_SHOWN} more"
     message = f"The file has no column {wanted!r}, which {field} is mapped to."
     if nearest:
         message += f" Did you mean {nearest!r}?"
-    message += f" Its columns are: {shown}."
-    other = _other_delimiter(names)
-    if other:
-        message += f" If the file is separated by {other}, send that as delimiter."
     return FileError(
         "COLUMN_NOT_FOUND",
-        message,
+        message + _shown(names),
         data={
             "field": field,
             "header": wanted,
@@ -199,6 +192,26 @@ def _not_found(field: str, wanted: str, names: list[str]) -> FileError:
             "nearest": nearest,
         },
     )
+
+
+def _no_email(names: list[str]) -> FileError:
+    message = (
+        "No column has a name that an email's usually has. Name one 'Email', or send a column map."
+    )
+    data = {"field": "email", "headers": names[:_HEADERS_SHOWN]}
+    return FileError("COLUMN_NOT_FOUND", message + _shown(names), data=data)
+
+
+def _shown(names: list[str]) -> str:
+    """The columns that there are, in a sentence, and what else a person may want to look at."""
+    shown = ", ".join(repr(name) for name in names[:_HEADERS_SHOWN])
+    if len(names) > _HEADERS_SHOWN:
+        shown += f" and {len(names) - _HEADERS_SHOWN} more"
+    sentence = f" The columns are: {shown}."
+    other = _other_delimiter(names)
+    if other:
+        sentence += f" If the file is separated by {other}, send that as delimiter."
+    return sentence
 
 
 def _other_delimiter(names: list[str]) -> Literal["semicolons", "tabs", "commas", "pipes"] | None:

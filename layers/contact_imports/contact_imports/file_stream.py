@@ -48,8 +48,10 @@ class PlainFile(io.RawIOBase):
         self._since_line_end = 0
         self.is_gzip = stored.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
         self._source: Any = gzip.GzipFile(fileobj=stored) if self.is_gzip else stored
-        ratio_bytes = max(MAX_GZIP_RATIO_FROM_BYTES, MAX_GZIP_RATIO * stored_bytes)
-        self._most = min(MAX_FILE_BYTES, ratio_bytes) if self.is_gzip else MAX_FILE_BYTES
+        self._most = MAX_FILE_BYTES
+        if self.is_gzip:
+            ratio_bytes = max(MAX_GZIP_RATIO_FROM_BYTES, MAX_GZIP_RATIO * stored_bytes)
+            self._most = min(MAX_FILE_BYTES, ratio_bytes)
         if stored_bytes > self._most:
             raise self._too_large()
 
@@ -71,9 +73,14 @@ class PlainFile(io.RawIOBase):
         return count
 
     def _too_large(self) -> FileError:
-        return FileError(
-            "UNREADABLE_FILE", f"The file has more than {self._most:,} bytes (unpacked). Split it."
-        )
+        if self._most < MAX_FILE_BYTES:
+            message = (
+                f"The file is gzip and unpacks to more than {self._most:,} bytes, far more than contacts do. "
+                "If it is right, send it without gzip."
+            )
+        else:
+            message = f"The file has more than {self._most:,} bytes (unpacked). Split it."
+        return FileError("UNREADABLE_FILE", message)
 
     def _check_lines(self, chunk: bytes) -> None:
         last = max(chunk.rfind(b"\n"), chunk.rfind(b"\r"))

@@ -68,6 +68,9 @@ def _dry_run(text: str) -> bool:
 
 
 def _delimiter(text: str) -> str:
+    if not text:
+        message = "delimiter is empty. With curl, send a semicolon by --form-string 'delimiter=;'."
+        raise field_refusal("INVALID_FIELD", "delimiter", message)
     delimiter = "\t" if text.lower() in _TABS else text
     if len(delimiter) != 1 or delimiter in _NO_DELIMITERS:
         message = (

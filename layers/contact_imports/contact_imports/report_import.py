@@ -35,8 +35,11 @@ def report_import(
             has_report = False
     job = replace(job, reported=True)
     if job.dropped_key is not None:
+        errors_key = result_key(job, "errors.csv")
         if has_report:
-            uploads.copy_report(job, result_key(job, "errors.csv"))
+            uploads.copy_report(job, errors_key)
+        else:
+            uploads.delete_result(errors_key)
         uploads.put_result(result_key(job, "result.json"), orjson.dumps(job.as_api(now)).decode())
     imports.set_reported(import_id)
     bus.import_ended(job, now)

@@ -195,6 +195,10 @@ class Uploads:
         source: CopySourceTypeDef = {"Bucket": self.bucket, "Key": _report_key(job)}
         self._client.copy_object(Bucket=self.bucket, Key=key, CopySource=source)
 
+    def delete_result(self, key: str) -> None:
+        """Removes what an earlier import of the same key left there, if it did."""
+        self._client.delete_object(Bucket=self.bucket, Key=key)
+
     def _chunks(self, upload: Upload) -> Iterator[bytes]:
         """The object from beginning to end. Where it breaks off it is asked for again, from there on."""
         offset = 0
