@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import io
+import os
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -92,6 +95,24 @@ def test_what_cannot_be_imported_says_why_and_imports_nothing(
     assert set(ended.counts.as_dict().values()) == {0}
     assert pipeline.contacts_of(project) == {}
     assert pipeline.messages() == []
+
+
+class FullDisk(io.BytesIO):
+    """A file that nothing can be written to."""
+
+    def write(self, _: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_file_whose_row_batches_fill_the_disk_is_refused(
+    pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contact_imports.process_upload.TemporaryFile", FullDisk)
+    ended = pipeline.run(project, written().encode(), OPTIONS)
+    assert ended.status is Status.FAILED
+    assert ended.error == "The file has more rows than can be held at a time. Split it."
+    assert pipeline.messages() == []
+    assert pipeline.contacts_of(project) == {}
 
 
 @pytest.mark.parametrize(

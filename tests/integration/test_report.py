@@ -132,6 +132,18 @@ def test_a_report_larger_than_a_part_and_a_page(
     assert [row["row"] for row in pipeline.report(ended)] == list(range(2, rows + 2))
 
 
+def test_a_report_ends_where_it_would_take_too_long(
+    pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contact_imports.limits.MAX_REPORTED_ROWS", 5)
+    ended = pipeline.run(project, FILE.encode(), OPTIONS)
+    assert ended.reported
+    assert ended.counts.failed == 26
+    reference = expected(FILE.encode(), OPTIONS)
+    assert [row["row"] for row in pipeline.report(ended)] == [e.row for e in reference.errors[:5]]
+    assert len(csv_of(pipeline, ended).splitlines()) == 1 + 5
+
+
 class Bus:
     """EventBridge, as the function calls it."""
 

@@ -38,6 +38,10 @@ MAX_CUSTOM_FIELDS = 1_000
 
 MAX_CUSTOM_FIELD_KEY_CHARS = 128
 
+MAX_REPORTED_ROWS = 10_000_000
+"""Failed rows that a report has: as many as can be written in half of the 15 minutes that Lambda gives
+(`make test-long` measures a million). https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html"""
+
 MAX_CONTACT_BYTES = 262_144
 """What a contact may grow to by merging, keys and values in UTF-8: a DynamoDB item is 400 KB at most.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from datetime import datetime
 from tempfile import TemporaryFile
@@ -20,6 +21,8 @@ from contact_imports.row_batch import encode_row_batch
 from contact_imports.row_queue import OrderedSender, RowQueue
 from contact_imports.tag_table import TagTable
 from contact_imports.uploads import UploadGoneError, Uploads, import_of_key
+
+_TOO_MANY_ROWS = "The file has more rows than can be held at a time. Split it."
 
 _GZIP_USUAL_RATIO = 5
 """What contacts unpack to, by their size as gzip: all that is known before the file is read."""
@@ -88,6 +91,11 @@ def process_upload(
         return Processed("failed", import_id)
     except UploadGoneError:
         stop_import(import_id, GONE, imports, queue, now)
+        return Processed("failed", import_id)
+    except OSError as error:
+        # Trying it again fills the disk again.
+        if error.errno != errno.ENOSPC or not imports.fail(import_id, _TOO_MANY_ROWS, now):
+            raise
         return Processed("failed", import_id)
     return Processed("sent", import_id, job.counts.total, split.row_batches)
 

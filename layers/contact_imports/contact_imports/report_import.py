@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 
 import orjson
 
+from contact_imports import limits
 from contact_imports.contact_file import ContactFile, open_contact_file
 from contact_imports.event_bus import EventBus
 from contact_imports.import_job import Import, Status
@@ -58,7 +60,8 @@ def _write_report(job: Import, imports: ImportTable, uploads: Uploads) -> None:
     writer = ReportWriter(target.write, file.delimiter, file.header, file.columns)
     page: list[FailedRow] = []
     pages = 0
-    for row in failed_rows(file.reader, imports.errors(job.id, job.partitions or 0), lost):
+    failed = failed_rows(file.reader, imports.errors(job.id, job.partitions or 0), lost)
+    for row in islice(failed, limits.MAX_REPORTED_ROWS):
         writer.write(row)
         page.append(row)
         if len(page) == PAGE_ROWS:

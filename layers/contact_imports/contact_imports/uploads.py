@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from email.header import decode_header, make_header
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError, ResponseStreamingError
 from botocore.exceptions import IncompleteReadError as ShortReadError
 from urllib3.exceptions import HTTPError
@@ -193,7 +194,8 @@ class Uploads:
     def copy_report(self, job: Import, key: str) -> None:
         """Puts a copy of an import's report beside what was dropped."""
         source: CopySourceTypeDef = {"Bucket": self.bucket, "Key": _report_key(job)}
-        self._client.copy_object(Bucket=self.bucket, Key=key, CopySource=source)
+        # Not CopyObject, which takes 5 GB at most.
+        self._client.copy(source, self.bucket, key, Config=TransferConfig(use_threads=False))
 
     def delete_result(self, key: str) -> None:
         """Removes what an earlier import of the same key left there, if it did."""
