@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -176,6 +175,9 @@ def _too_wide(columns: int) -> FileError:
 
 
 def _not_found(field: str, wanted: str, names: list[str]) -> FileError:
+    # Here, since only a refusal needs it.
+    import difflib
+
     by_fold = {name.casefold(): name for name in names if name}
     close = difflib.get_close_matches(wanted.casefold(), by_fold, n=1)
     nearest = by_fold[close[0]] if close else None

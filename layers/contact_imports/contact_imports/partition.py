@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from zlib import crc32
 
-import orjson
+from orjson import OPT_APPEND_NEWLINE, dumps
 
 from contact_imports.column_map import REPORT_COLUMNS, Columns
 from contact_imports.contact import normalise_email
@@ -25,7 +25,7 @@ PARTITION_BYTES = 512 * 1024
 
 MAX_BATCH_ROWS = 1_000
 MAX_BATCH_BYTES = 250_000
-"""Rows of a batch as JSON, in UTF-8. SQS bills 64 KB steps and takes 1 MiB a message; a row alone
+"""Rows of a batch as JSON, in UTF-8, without those that are rejected, of which a few words are sent. SQS bills 64 KB steps and takes 1 MiB a message; a row alone
 may be larger than this (see MAX_ROW_BYTES) and is then a batch by itself."""
 
 _REPEAT_BITS = 2**27
@@ -65,7 +65,7 @@ def mapped_cells(number: int, record: list[str], columns: Columns) -> list[str] 
     length = len(record)
     cells = [record[position] if position < length else "" for position in columns.positions]
     # A character is at most 6 bytes of JSON (an escape), so that most rows need no closer look.
-    if sum(map(len, cells)) * 6 > MAX_ROW_BYTES and len(orjson.dumps(cells)) > MAX_ROW_BYTES:
+    if sum(map(len, cells)) * 6 > MAX_ROW_BYTES and len(dumps(cells)) > MAX_ROW_BYTES:
         message = f"The row's mapped values are over {MAX_ROW_BYTES:,} bytes."
         return RowError(number, "row_too_large", message)
     return cells
@@ -133,14 +133,13 @@ class EncodedBatch:
 
 @dataclass(slots=True)
 class _Open:
-    """A partition's batch that is being filled: JSON arrays without their brackets, with a comma behind each.
+    """A partition's batch that is being filled: a row a line, as JSON, in which there is no line end.
 
     One growing buffer a batch: as bytes objects of their own, rows take many times their size.
     """
 
     seq: int = 0
     count: int = 0
-    size: int = 0
     rows: bytearray = field(default_factory=bytearray)
     rejected: bytearray = field(default_factory=bytearray)
     repeated: list[int] = field(default_factory=list)
@@ -163,9 +162,10 @@ def row_batches(
     for first, records in blocks:
         for number, record in enumerate(records, first):
             rejected = None
-            # A row is mostly as wide as the header, and has an email: then there is little to look at.
-            if len(record) == width and (email := normalise_email((cells := pick(record))[0])):
-                encoded = orjson.dumps((number, cells))
+            # A row is mostly as wide as the header, and has an email: then there is little to look at. What
+            # normalise_email and partition_of do stands here without the call.
+            if len(record) == width and (email := (cells := pick(record))[0].strip().lower()):
+                encoded = dumps((number, cells), None, OPT_APPEND_NEWLINE)
             elif is_blank(record):
                 continue
             else:
@@ -174,23 +174,25 @@ def row_batches(
                 checked = mapped_cells(number, record, columns)
                 if isinstance(checked, RowError):
                     rejected = checked
-                    encoded = orjson.dumps((number, checked.code, checked.message))
+                    encoded = dumps(
+                        (number, checked.code, checked.message), None, OPT_APPEND_NEWLINE
+                    )
                 else:
-                    encoded = orjson.dumps((number, checked))
-            partition = crc32(email.encode()) % partitions  # partition_of, without the call
+                    encoded = dumps((number, checked), None, OPT_APPEND_NEWLINE)
+            partition = crc32(email.encode()) % partitions
             batch = filling[partition]
-            size = batch.size + len(encoded)
-            if batch.count >= MAX_BATCH_ROWS or (batch.count and size > MAX_BATCH_BYTES):
+            if batch.count >= MAX_BATCH_ROWS or (
+                batch.count and len(batch.rows) + len(encoded) > MAX_BATCH_BYTES
+            ):
                 yield _encode(partition, batch, last=False)
                 batch = filling[partition] = _Open(seq=batch.seq + 1)
-                size = len(encoded)
             batch.count += 1
-            batch.size = size + 1
             if repeats is not None and email in repeats:
                 batch.repeated.append(number)
-            buffer = batch.rows if rejected is None else batch.rejected
-            buffer += encoded
-            buffer += b","
+            if rejected is None:
+                batch.rows += encoded
+            else:
+                batch.rejected += encoded
     for partition, batch in enumerate(filling):
         yield _encode(partition, batch, last=True)
 
@@ -204,7 +206,9 @@ def _picker(columns: Columns) -> Callable[[list[str]], tuple[str, ...]]:
 
 
 def _encode(partition: int, batch: _Open, *, last: bool) -> EncodedBatch:
-    rows, rejected = b"[%s]" % batch.rows[:-1], b"[%s]" % batch.rejected[:-1]
+    rows, rejected = (
+        b"[%s]" % lines[:-1].replace(b"\n", b",") for lines in (batch.rows, batch.rejected)
+    )
     return EncodedBatch(
         partition, batch.seq, last, batch.count, rows, rejected, tuple(batch.repeated)
     )

@@ -24,6 +24,9 @@ from contact_imports.uploads import UploadGoneError, Uploads, import_of_key
 
 _TOO_MANY_ROWS = "The file has more rows than can be held at a time. Split it."
 
+_BUFFER_BYTES = 1024 * 1024
+"""Of the row batches' file: lines of 100 KB are put together of many pieces where it is small."""
+
 _GZIP_USUAL_RATIO = 5
 """What contacts unpack to, by their size as gzip: all that is known before the file is read."""
 
@@ -75,7 +78,7 @@ def process_upload(
         return Processed("nothing to do", import_id)
     try:
         # Nothing is sent before the end of the file is reached: one that breaks half-way imports nothing.
-        with TemporaryFile() as messages:
+        with TemporaryFile("w+b", _BUFFER_BYTES) as messages:
             split = _split_file(upload, uploads, job, messages)
             if job.partitions is None:
                 _start(imports, tags, job, split, now)

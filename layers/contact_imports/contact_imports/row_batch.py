@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # SQS takes no U+FFFE and no U+FFFF, although JSON allows them; as escapes they are ASCII.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+_BOTH_BEGIN = b"\xef\xbf"
 _NOT_FOR_SQS = ((b"\xef\xbf\xbe", b"\\ufffe"), (b"\xef\xbf\xbf", b"\\uffff"))
 
 
@@ -83,6 +84,8 @@ def encode_row_batch(job: Import, fields: tuple[str, ...], batch: EncodedBatch) 
         }
     )
     body = b'%s,"rows":%s,"rejected":%s}' % (envelope[:-1], batch.rows, batch.rejected)
-    for character, escape in _NOT_FOR_SQS:
-        body = body.replace(character, escape)
+    # Looked for once, since nearly no body has either.
+    if _BOTH_BEGIN in body:
+        for character, escape in _NOT_FOR_SQS:
+            body = body.replace(character, escape)
     return body
