@@ -6,7 +6,7 @@ import errno
 from dataclasses import dataclass
 from datetime import datetime
 from tempfile import TemporaryFile
-from typing import BinaryIO, Literal
+from typing import IO, Literal
 
 from contact_imports.column_map import ColumnMap
 from contact_imports.contact_file import open_contact_file
@@ -103,7 +103,7 @@ def process_upload(
     return Processed("sent", import_id, job.counts.total, split.row_batches)
 
 
-def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: BinaryIO) -> SplitFile:
+def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[bytes]) -> SplitFile:
     """Reads a file to its end and writes its row batches to `messages`, a line each.
 
     Raises FileError where it cannot be imported.
@@ -158,7 +158,7 @@ def _start(
     )
 
 
-def _send(import_id: str, messages: BinaryIO, queue: RowQueue) -> None:
+def _send(import_id: str, messages: IO[bytes], queue: RowQueue) -> None:
     messages.seek(0)
     with OrderedSender(queue, import_id) as sender:
         for line in messages:
