@@ -22,7 +22,7 @@ LAYER = ROOT / "layers" / "contact_imports"
         (
             "row_batch",
             {
-                *("asyncio", "boto3", "difflib", "multipart", "pydantic"),
+                *("asyncio", "boto3", "difflib", "multipart", "orjson", "pydantic"),
                 *("contact_imports.partition", "contact_imports.uploads"),
             },
         ),

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import orjson
+import msgspec
 from botocore.config import Config
 from botocore.loaders import JSONFileLoader, Loader
 from botocore.session import Session, get_session
@@ -22,14 +22,14 @@ FAST = Config(parameter_validation=False, user_agent="contact-imports")
 
 
 class _Files(JSONFileLoader):
-    """Reads models with orjson, several times as fast as botocore does."""
+    """Reads models with msgspec, several times as fast as botocore does."""
 
     def load_file(self, file_path: str) -> Any:
         """The JSON of a file by its path without an ending; None where there is none."""
         for ending, opened in ((".json", open), (".json.gz", gzip.open)):
             try:
                 with opened(file_path + ending, "rb") as file:
-                    return orjson.loads(file.read())
+                    return msgspec.json.decode(file.read())
             except FileNotFoundError:
                 continue
         return None

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-import orjson
+import msgspec
 from botocore.exceptions import ClientError
 
 from contact_imports.attribute_value import Value, from_item, to_item
@@ -617,7 +617,9 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
         status=Status(values["status"]),
         options=ImportOptions(
             column_map=(
-                ColumnMap(**orjson.loads(values["columnMap"])) if "columnMap" in values else None
+                msgspec.json.decode(values["columnMap"], type=ColumnMap)
+                if "columnMap" in values
+                else None
             ),
             on_conflict=OnConflict(values["onConflict"]),
             delimiter=values.get("delimiter"),
@@ -650,4 +652,4 @@ def _identity(upload: Upload) -> str:
 
 
 def _column_map_json(column_map: ColumnMap) -> str:
-    return orjson.dumps(column_map.as_dict()).decode()
+    return msgspec.json.encode(column_map.as_dict()).decode()

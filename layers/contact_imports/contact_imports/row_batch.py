@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-import orjson
 
 from contact_imports.contact import OnBlank, OnConflict
 from contact_imports.errors import RowErrorCode
@@ -67,7 +66,7 @@ def encode_partition_end(end: PartitionEnd) -> str:
 
 def encode_row_batch(job: Import, fields: tuple[str, ...], batch: EncodedBatch) -> bytes:
     """The message's body, one line of UTF-8. The rows are JSON already, so that no cell is serialised twice."""
-    envelope = orjson.dumps(
+    envelope = msgspec.json.encode(
         {
             "kind": "rows",
             "importId": job.id,
