@@ -75,8 +75,7 @@ def take_message(
             if give_up or seq in partition.gaps:
                 results = _settle(message, of_batch)
             else:
-                work = _Work(message, imports, of_batch, now, partition)
-                results = _apply(message, work)
+                results = _Work(message, imports, of_batch, now, partition).apply()
             key = BatchKey(message.importId, message.partition, seq, message.last)
             partition = imports.commit(key, partition, results.outcomes, results.errors)
             outcomes = dict(results.outcomes)
@@ -92,21 +91,6 @@ def _contacts(
         return contacts
     repeated = {normalise_email(cells[0]) for row, cells in batch.rows if row in batch.repeated}
     return DryRunContacts(contacts, dry_run_contacts, batch.importId, repeated)
-
-
-def _apply(batch: RowBatch, work: _Work) -> RowResults:
-    """Applies a batch's rows to their contacts, some contacts at a time."""
-    by_email: dict[str, list[SentRow]] = {}
-    for row in batch.rows:
-        by_email.setdefault(normalise_email(row[1][0]), []).append(row)
-    results = _rejected(batch)
-    # Leaving it waits for all of them, whatever one raises: nothing goes on behind an answer.
-    with ThreadPoolExecutor(_SLICES_AT_A_TIME) as threads:
-        slices = [threads.submit(work.apply, some) for some in _slices(by_email)]
-    for done in slices:
-        results.outcomes.update(done.result().outcomes)
-        results.errors.extend(done.result().errors)
-    return results
 
 
 def _settle(batch: RowBatch, contacts: ContactTable | DryRunContacts) -> RowResults:
@@ -129,7 +113,7 @@ def _settle(batch: RowBatch, contacts: ContactTable | DryRunContacts) -> RowResu
 
 
 class _Work:
-    """Applying rows of a batch to their contacts."""
+    """Applying a row batch to its contacts."""
 
     def __init__(
         self,
@@ -149,7 +133,21 @@ class _Work:
         self._until = time.monotonic() + PATIENCE_SECONDS
         self._quiet = batch.dryRun or imports.is_quiet(batch.projectId, now)
 
-    def apply(self, sent: Mapping[str, list[SentRow]]) -> RowResults:
+    def apply(self) -> RowResults:
+        """Applies the batch's rows, some contacts at a time, and counts them."""
+        by_email: dict[str, list[SentRow]] = {}
+        for row in self._batch.rows:
+            by_email.setdefault(normalise_email(row[1][0]), []).append(row)
+        results = _rejected(self._batch)
+        # Leaving it waits for all of them, whatever one raises: nothing goes on behind an answer.
+        with ThreadPoolExecutor(_SLICES_AT_A_TIME) as threads:
+            slices = [threads.submit(self._apply_some, some) for some in _slices(by_email)]
+        for done in slices:
+            results.outcomes.update(done.result().outcomes)
+            results.errors.extend(done.result().errors)
+        return results
+
+    def _apply_some(self, sent: Mapping[str, list[SentRow]]) -> RowResults:
         """Applies rows, by normalised email, and counts them.
 
         Contacts are read cheaply first, or taken for new where those of the batch before were. A write says

@@ -25,8 +25,9 @@ PARTITION_BYTES = 512 * 1024
 
 MAX_BATCH_ROWS = 1_000
 MAX_BATCH_BYTES = 250_000
-"""Rows of a batch as JSON, in UTF-8, without those that are rejected, of which a few words are sent. SQS bills 64 KB steps and takes 1 MiB a message; a row alone
-may be larger than this (see MAX_ROW_BYTES) and is then a batch by itself."""
+"""Rows of a batch as JSON, in UTF-8, without those that are rejected, of which a few words are sent. SQS bills
+64 KB steps and takes 1 MiB a message; a row alone may be larger than this (see MAX_ROW_BYTES) and is then a
+batch by itself."""
 
 _REPEAT_BITS = 2**27
 """16 MiB twice; of the emails of 10 million rows, one in 13 is taken for a repeated one."""
