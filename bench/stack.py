@@ -20,11 +20,11 @@ from local import sample
 from local.stack import ROOT, LocalStack, free_port
 from tests import template
 
-from contact_imports.column_map_json import parse_column_map  # isort: skip
-from contact_imports.contact_file import open_contact_file  # isort: skip
-from contact_imports.import_job import Import, ImportOptions, Status, new_import_id  # isort: skip
-from contact_imports.partition import partition_count, row_batches  # isort: skip
-from contact_imports.row_batch import encode_row_batch  # isort: skip
+from contact_imports.model.column_map_json import parse_column_map  # isort: skip
+from contact_imports.files.contact_file import open_contact_file  # isort: skip
+from contact_imports.model.import_job import Import, ImportOptions, Status, new_import_id  # isort: skip
+from contact_imports.files.split import partition_count, row_batches  # isort: skip
+from contact_imports.messages.row_messages import encode_row_batch  # isort: skip
 
 BUCKET = "uploads"
 CONTENDER_PYTHON = ROOT / ".local" / "tools" / "bench" / "bin" / "python"

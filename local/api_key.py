@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.stack import STACK_NAME
 
-from contact_imports.api_keys import ApiKeyTable, Scope, key_id_of  # isort: skip
+from contact_imports.aws.api_keys_table import ApiKeyTable, Scope, key_id_of  # isort: skip
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "layers" / "contact_imports"))
 
-from contact_imports.api_keys import ApiKeyTable, Scope  # noqa: E402
+from contact_imports.aws.api_keys_table import ApiKeyTable, Scope  # noqa: E402
 
 TOOLS = ROOT / ".local" / "tools"
 BUILD = ROOT / ".aws-sam" / "build"

@@ -13,17 +13,17 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import quote_plus
 
-from contact_imports.contact import Contact, OnConflict, Row, apply_row
-from contact_imports.contact_table import ContactTable
-from contact_imports.csv_rows import likely_delimiter, possible_encodings, read_records
-from contact_imports.errors import RowError
-from contact_imports.file_stream import PlainFile, plain_head
-from contact_imports.import_job import Import, ImportOptions, Status, new_import_id
-from contact_imports.import_table import ImportTable
-from contact_imports.reference import ReferenceImport, reference_import
-from contact_imports.row_queue import RowQueue
-from contact_imports.uploads import Uploads
+from contact_imports.aws.contacts_table import ContactTable
+from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.row_queue import RowQueue
+from contact_imports.aws.uploads_bucket import Uploads
+from contact_imports.files.plain_file import PlainFile, plain_head
+from contact_imports.files.records import likely_delimiter, possible_encodings, read_records
+from contact_imports.model.contact import Contact, OnConflict, Row, apply_row
+from contact_imports.model.errors import RowError
+from contact_imports.model.import_job import Import, ImportOptions, Status, new_import_id
 from local.stack import LocalStack
+from tests.reference import ReferenceImport, reference_import
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"

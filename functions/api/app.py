@@ -26,10 +26,14 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from contact_imports import openapi
-from contact_imports.api_keys import ApiKey, ApiKeyTable, Scope
-from contact_imports.config import ApiEnvironment
-from contact_imports.create_import import (
+from contact_imports.api import openapi
+from contact_imports.api.requests import ImportForm, parse_form
+from contact_imports.aws.api_keys_table import ApiKey, ApiKeyTable, Scope
+from contact_imports.aws.clients import fast_session
+from contact_imports.aws.environment import ApiEnvironment
+from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.uploads_bucket import Uploads
+from contact_imports.jobs.create_import import (
     authenticate,
     check_project,
     create_import,
@@ -37,19 +41,15 @@ from contact_imports.create_import import (
     import_not_found,
     request_identity,
 )
-from contact_imports.errors import RequestError
-from contact_imports.fast_clients import fast_session
-from contact_imports.import_form import ImportForm, parse_form
-from contact_imports.import_job import Status
-from contact_imports.import_table import ImportTable
-from contact_imports.limits import MAX_IDEMPOTENCY_KEY_CHARS
-from contact_imports.list_imports import (
+from contact_imports.jobs.list_imports import (
     failed_rows_csv,
     failed_rows_page,
     list_imports,
     report_name,
 )
-from contact_imports.uploads import Uploads
+from contact_imports.model.errors import RequestError
+from contact_imports.model.import_job import Status
+from contact_imports.model.limits import MAX_IDEMPOTENCY_KEY_CHARS
 
 logger = Logger()
 app = APIGatewayRestResolver()

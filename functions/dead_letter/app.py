@@ -18,17 +18,17 @@ from aws_lambda_powertools.utilities.data_classes import S3Event
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from contact_imports.apply_row_batch import take_message
-from contact_imports.config import DeadLetterEnvironment
-from contact_imports.contact_table import DRY_RUN_LIFETIME, ContactTable
-from contact_imports.drop_bucket import record_dropped
-from contact_imports.end_import import PROCESSOR_FAILED, end_overdue_imports, stop_import
-from contact_imports.fast_clients import fast_session
-from contact_imports.import_table import ImportTable
-from contact_imports.row_batch import decode_message
-from contact_imports.row_queue import RowQueue
-from contact_imports.s3_event import uploads_of
-from contact_imports.uploads import UploadGoneError, Uploads, import_of_key
+from contact_imports.aws.clients import fast_session
+from contact_imports.aws.contacts_table import DRY_RUN_LIFETIME, ContactTable
+from contact_imports.aws.environment import DeadLetterEnvironment
+from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.row_queue import RowQueue
+from contact_imports.aws.uploads_bucket import UploadGoneError, Uploads, import_of_key
+from contact_imports.jobs.apply_row_batch import take_message
+from contact_imports.jobs.create_dropped_import import record_dropped
+from contact_imports.jobs.end_import import PROCESSOR_FAILED, end_overdue_imports, stop_import
+from contact_imports.messages.row_messages import decode_message
+from contact_imports.messages.s3_event import uploads_of
 
 logger = Logger()
 aws = boto3.Session(botocore_session=fast_session())

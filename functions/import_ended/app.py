@@ -10,12 +10,12 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes import DynamoDBStreamEvent, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from contact_imports.config import ImportEndedEnvironment
-from contact_imports.event_bus import EventBus
-from contact_imports.fast_clients import fast_session
-from contact_imports.import_table import ImportTable
-from contact_imports.report_import import report_import
-from contact_imports.uploads import Uploads
+from contact_imports.aws.clients import fast_session
+from contact_imports.aws.environment import ImportEndedEnvironment
+from contact_imports.aws.event_bus import EventBus
+from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.uploads_bucket import Uploads
+from contact_imports.jobs.report_import import report_import
 
 logger = Logger()
 aws = boto3.Session(botocore_session=fast_session())

@@ -11,14 +11,14 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes import S3Event, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from contact_imports.config import ProcessorEnvironment
-from contact_imports.fast_clients import FAST, fast_session
-from contact_imports.import_table import ImportTable
-from contact_imports.process_upload import process_upload
-from contact_imports.row_queue import RowQueue
-from contact_imports.s3_event import uploads_of
-from contact_imports.tag_table import TagTable
-from contact_imports.uploads import Uploads
+from contact_imports.aws.clients import FAST, fast_session
+from contact_imports.aws.environment import ProcessorEnvironment
+from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.row_queue import RowQueue
+from contact_imports.aws.tags_table import TagTable
+from contact_imports.aws.uploads_bucket import Uploads
+from contact_imports.jobs.split_upload import process_upload
+from contact_imports.messages.s3_event import uploads_of
 
 logger = Logger()
 aws = boto3.Session(botocore_session=fast_session())

@@ -9,13 +9,13 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from contact_imports.apply_row_batch import take_message
-from contact_imports.config import RowBatchEnvironment
-from contact_imports.contact_table import DRY_RUN_LIFETIME, ContactTable
-from contact_imports.fast_clients import fast_dynamodb_client
-from contact_imports.import_table import ImportTable
-from contact_imports.row_batch import decode_message
-from contact_imports.sqs_event import BatchFailures, SqsRecord, failures_of, records_of
+from contact_imports.aws.clients import fast_dynamodb_client
+from contact_imports.aws.contacts_table import DRY_RUN_LIFETIME, ContactTable
+from contact_imports.aws.environment import RowBatchEnvironment
+from contact_imports.aws.imports_table import ImportTable
+from contact_imports.jobs.apply_row_batch import take_message
+from contact_imports.messages.row_messages import decode_message
+from contact_imports.messages.sqs_event import BatchFailures, SqsRecord, failures_of, records_of
 
 logger = Logger()
 dynamodb = fast_dynamodb_client()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 import requests
 
-from contact_imports.contact import Contact
+from contact_imports.model.contact import Contact
 from local.client import ImportsClient
 from local.stack import LocalStack
 from tests.harness import contacts_of

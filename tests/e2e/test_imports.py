@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from contact_imports.column_map_json import parse_column_map
-from contact_imports.contact import Contact, OnConflict
-from contact_imports.import_job import ImportOptions
+from contact_imports.model.column_map_json import parse_column_map
+from contact_imports.model.contact import Contact, OnConflict
+from contact_imports.model.import_job import ImportOptions
 from local import sample
 from tests.e2e.conftest import Account
 from tests.harness import counts_of, expected

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from contact_imports.column_map_json import parse_column_map
-from contact_imports.import_job import ImportOptions
-from contact_imports.import_table import ImportTable
-from contact_imports.partition import MAX_PARTITIONS
+from contact_imports.aws.imports_table import ImportTable
+from contact_imports.files.split import MAX_PARTITIONS
+from contact_imports.model.column_map_json import parse_column_map
+from contact_imports.model.import_job import ImportOptions
 from local import sample
 from tests.e2e.conftest import Account
 from tests.harness import counts_of, expected

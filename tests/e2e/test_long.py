@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from contact_imports.column_map import ColumnMap
-from contact_imports.column_map_json import parse_column_map
-from contact_imports.import_job import ImportOptions
+from contact_imports.model.column_map import ColumnMap
+from contact_imports.model.column_map_json import parse_column_map
+from contact_imports.model.import_job import ImportOptions
 from local import sample
 from local.client import ImportsClient
 from local.stack import ROOT, LocalStack

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import requests
 
-from contact_imports.api_keys import ApiKeyTable, Scope, key_id_of
-from contact_imports.limits import MAX_UPLOAD_BYTES
+from contact_imports.aws.api_keys_table import ApiKeyTable, Scope, key_id_of
+from contact_imports.model.limits import MAX_UPLOAD_BYTES
 from tests.e2e.conftest import Account
 
 FILE = b"Email,Name\na@example.com,A\n"

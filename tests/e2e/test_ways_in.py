@@ -13,9 +13,9 @@ import httpx
 import pytest
 import requests
 
-from contact_imports.column_map_json import parse_column_map
-from contact_imports.import_job import ImportOptions
-from contact_imports.list_imports import MAX_INLINE_REPORT_BYTES
+from contact_imports.jobs.list_imports import MAX_INLINE_REPORT_BYTES
+from contact_imports.model.column_map_json import parse_column_map
+from contact_imports.model.import_job import ImportOptions
 from tests.e2e.conftest import END_SECONDS, Account, wait_for
 from tests.e2e.test_refusals import assert_refused
 from tests.harness import counts_of, expected

@@ -23,5 +23,5 @@ def project() -> str:
 @pytest.fixture
 def many_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Splits small files as large ones are: into several partitions of several row batches."""
-    monkeypatch.setattr("contact_imports.partition.PARTITION_BYTES", 400)
-    monkeypatch.setattr("contact_imports.partition.MAX_BATCH_ROWS", 3)
+    monkeypatch.setattr("contact_imports.files.split.PARTITION_BYTES", 400)
+    monkeypatch.setattr("contact_imports.files.split.MAX_BATCH_ROWS", 3)

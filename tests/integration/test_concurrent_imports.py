@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from contact_imports.column_map import ColumnMap
-from contact_imports.contact import OnConflict, Outcome, Row
-from contact_imports.import_job import Import, ImportOptions, Status
-from contact_imports.row_reader import RowReader
+from contact_imports.model.column_map import ColumnMap
+from contact_imports.model.contact import OnConflict, Outcome, Row
+from contact_imports.model.import_job import Import, ImportOptions, Status
+from contact_imports.model.row_validation import RowReader
 from tests.harness import Context, Pipeline, expected, handler, possible_contacts, sqs_event
 
 COLUMN_MAP = ColumnMap(email="Email", firstName="First", customFields={"plan": "Plan"})
@@ -74,7 +74,7 @@ def test_the_result_is_that_of_some_order(
     seed: int,
     tried: Callable[[str, int], None],
 ) -> None:
-    monkeypatch.setattr("contact_imports.partition.MAX_BATCH_ROWS", 20)
+    monkeypatch.setattr("contact_imports.files.split.MAX_BATCH_ROWS", 20)
     chance = random.Random(seed)
     files = [rows_of(number, chance) for number in range(len(conflicts))]
     jobs: list[Import] = []

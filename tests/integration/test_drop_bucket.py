@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from botocore.response import StreamingBody
 
-from contact_imports.column_map import ColumnMap
-from contact_imports.contact import OnBlank, OnConflict
-from contact_imports.import_job import Import, ImportOptions, Status, Upload
-from contact_imports.uploads import Uploads
+from contact_imports.aws.uploads_bucket import Uploads
+from contact_imports.model.column_map import ColumnMap
+from contact_imports.model.contact import OnBlank, OnConflict
+from contact_imports.model.import_job import Import, ImportOptions, Status, Upload
 from tests.harness import Context, Pipeline, counts_of, expected, failure_event, handler
 
 HEADER_SPEAKS = ImportOptions(None, delimiter=None)
@@ -229,7 +229,7 @@ def test_a_file_that_breaks_off_is_read_on_from_there(
         left = body[: next(cuts, None)]
         return {**answer, "Body": StreamingBody(io.BytesIO(left), len(body))}
 
-    monkeypatch.setattr("contact_imports.backoff._BASE_SECONDS", 0)
+    monkeypatch.setattr("contact_imports.aws.retry._BASE_SECONDS", 0)
     monkeypatch.setattr(pipeline.s3, "get_object", cut)
     assert versioned.open(upload).readall() == content
     assert next(cuts, None) is None

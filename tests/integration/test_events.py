@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contact_imports.api_keys import ApiKeyTable, Scope
+from contact_imports.aws.api_keys_table import ApiKeyTable, Scope
 from local.stack import ROOT, LocalStack
 from tests.harness import Context, Pipeline, handler
 

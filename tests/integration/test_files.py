@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from contact_imports.column_map import ColumnMap
-from contact_imports.import_job import ImportOptions, Status
+from contact_imports.model.column_map import ColumnMap
+from contact_imports.model.import_job import ImportOptions, Status
 from tests.harness import Pipeline, counts_of, expected
 
 OPTIONS = ImportOptions(ColumnMap(email="Email", name="Name", customFields={"note": "Note"}))
@@ -107,7 +107,7 @@ class FullDisk(io.BytesIO):
 def test_a_file_whose_row_batches_fill_the_disk_is_refused(
     pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("contact_imports.process_upload.TemporaryFile", lambda *_: FullDisk())
+    monkeypatch.setattr("contact_imports.jobs.split_upload.TemporaryFile", lambda *_: FullDisk())
     ended = pipeline.run(project, written().encode(), OPTIONS)
     assert ended.status is Status.FAILED
     assert ended.error == "The file has more rows than can be held at a time. Split it."

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from contact_imports.column_map import ColumnMap
-from contact_imports.contact import OnBlank, OnConflict
-from contact_imports.import_job import ImportOptions, Status
+from contact_imports.model.column_map import ColumnMap
+from contact_imports.model.contact import OnBlank, OnConflict
+from contact_imports.model.import_job import ImportOptions, Status
 from tests.harness import Pipeline, counts_of, expected
 
 COLUMN_MAP = ColumnMap(email="Email", name="Name", customFields={"plan": "Plan", "note": "Note"})

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from contact_imports.column_map import ColumnMap
-from contact_imports.contact import OnConflict, Outcome
-from contact_imports.import_job import ImportOptions, Status
+from contact_imports.model.column_map import ColumnMap
+from contact_imports.model.contact import OnConflict, Outcome
+from contact_imports.model.import_job import ImportOptions, Status
 from tests.harness import (
     SKIP,
     UPSERT,
@@ -273,7 +273,7 @@ def test_a_processor_that_failed_half_way_fails_what_it_did_not_send(
         send(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr("contact_imports.row_queue.RowQueue.send", fail_after_five)
+        patch.setattr("contact_imports.aws.row_queue.RowQueue.send", fail_after_five)
         with pytest.raises(RuntimeError):
             pipeline.process(event)
     handler("dead_letter").lambda_handler(failure_event(event), Context())
@@ -344,7 +344,7 @@ def test_an_upload_that_never_came_fails_the_import_in_time(
 def test_an_import_whose_messages_were_lost_ends_at_its_deadline(
     pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("contact_imports.import_table.IMPORT_DEADLINE_SECONDS", -1)
+    monkeypatch.setattr("contact_imports.aws.imports_table.IMPORT_DEADLINE_SECONDS", -1)
     job, event = pipeline.accept(project, FILE, options())
     pipeline.process(event)
     messages = pipeline.take_all()
@@ -483,7 +483,7 @@ def test_rows_that_change_nothing_are_looked_at_twice_unless_all_is_quiet(
 def test_contacts_are_taken_for_new_while_those_before_them_are(
     pipeline: Pipeline, project: str, on_conflict: OnConflict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("contact_imports.partition.PARTITION_BYTES", 1_000_000)
+    monkeypatch.setattr("contact_imports.files.split.PARTITION_BYTES", 1_000_000)
     existing = csv_file(*(f"old{n}@example.com,Before,,x" for n in range(3)))
     pipeline.run(project, existing, options())
     rows = [
@@ -506,7 +506,7 @@ def test_contacts_are_taken_for_new_while_those_before_them_are(
 def test_a_dry_run_reads_contacts_even_where_all_were_new(
     pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("contact_imports.partition.PARTITION_BYTES", 1_000_000)
+    monkeypatch.setattr("contact_imports.files.split.PARTITION_BYTES", 1_000_000)
     existing = csv_file(*(f"old{n}@example.com,Before,,x" for n in range(3)))
     pipeline.run(project, existing, options())
     content = (

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from contact_imports.column_map import ColumnMap
-from contact_imports.import_job import REPORT_SECONDS, Import, ImportOptions, Status
+from contact_imports.model.column_map import ColumnMap
+from contact_imports.model.import_job import REPORT_SECONDS, Import, ImportOptions, Status
 from tests.harness import Context, Pipeline, counts_of, ended_event, expected, handler
 
 OPTIONS = ImportOptions(ColumnMap(email="Email", name="Name"))
@@ -117,8 +117,8 @@ def test_a_report_that_is_made_again_is_the_same(pipeline: Pipeline, project: st
 def test_a_report_larger_than_a_part_and_a_page(
     pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("contact_imports.report._FLUSH_CHARS", 1024)
-    monkeypatch.setattr("contact_imports.partition.MAX_BATCH_ROWS", 500)
+    monkeypatch.setattr("contact_imports.files.failed_rows._FLUSH_CHARS", 1024)
+    monkeypatch.setattr("contact_imports.files.split.MAX_BATCH_ROWS", 500)
     rows = 60_000
     content = b"Email,Name\n" + b"".join(b"no email %d,%s\n" % (n, b"x" * 80) for n in range(rows))
     ended = pipeline.run(project, content, OPTIONS)
@@ -135,7 +135,7 @@ def test_a_report_larger_than_a_part_and_a_page(
 def test_a_report_ends_where_it_would_take_too_long(
     pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("contact_imports.limits.MAX_REPORTED_ROWS", 5)
+    monkeypatch.setattr("contact_imports.model.limits.MAX_REPORTED_ROWS", 5)
     ended = pipeline.run(project, FILE.encode(), OPTIONS)
     assert ended.reported
     assert ended.counts.failed == 26

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from contact_imports import backoff
-from contact_imports.api_keys import ApiKeyTable, Scope, key_id_of
-from contact_imports.backoff import StillUnprocessedError
-from contact_imports.contact import Contact, Outcome
-from contact_imports.contact_table import ContactTable, ContactWriteError
-from contact_imports.errors import RowError
-from contact_imports.import_job import new_import_id
-from contact_imports.import_table import QUIET_AFTER, BatchKey, ImportTable, Partition
-from contact_imports.stored_contact import AppliedRows, StoredContact
+from contact_imports.aws import retry
+from contact_imports.aws.api_keys_table import ApiKeyTable, Scope, key_id_of
+from contact_imports.aws.contacts_table import ContactTable, ContactWriteError
+from contact_imports.aws.imports_table import QUIET_AFTER, BatchKey, ImportTable, Partition
+from contact_imports.aws.retry import StillUnprocessedError
+from contact_imports.model.contact import Contact, Outcome
+from contact_imports.model.errors import RowError
+from contact_imports.model.import_job import new_import_id
+from contact_imports.model.stored_contact import AppliedRows, StoredContact
 from local.stack import LocalStack
 from tests.harness import Pipeline
 
@@ -106,7 +106,7 @@ def answering(client: Any, operation: str, change: list[Callable[[Any], Any]]) -
 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff, "_BASE_SECONDS", 0)
+    monkeypatch.setattr(retry, "_BASE_SECONDS", 0)
 
 
 @pytest.mark.usefixtures("no_waiting")

@@ -21,10 +21,10 @@ def simulated(
 ) -> Iterator[tuple[Pipeline, AwsCalls]]:
     """The handlers without threads and waiting, and with every AWS call in the simulation's hands."""
     with pytest.MonkeyPatch.context() as patch, AwsCalls().installed() as calls:
-        patch.setattr("contact_imports.apply_row_batch.ThreadPoolExecutor", InlineExecutor)
-        patch.setattr("contact_imports.contact_table.ThreadPoolExecutor", InlineExecutor)
-        patch.setattr("contact_imports.row_queue.ThreadPoolExecutor", InlineExecutor)
-        patch.setattr("contact_imports.backoff._BASE_SECONDS", 0)
+        patch.setattr("contact_imports.jobs.apply_row_batch.ThreadPoolExecutor", InlineExecutor)
+        patch.setattr("contact_imports.aws.contacts_table.ThreadPoolExecutor", InlineExecutor)
+        patch.setattr("contact_imports.aws.row_queue.ThreadPoolExecutor", InlineExecutor)
+        patch.setattr("contact_imports.aws.retry._BASE_SECONDS", 0)
         handler("row_batch").tables.cache_clear()
         handler("dead_letter").contacts.cache_clear()
         for function in ("processor", "row_batch", "dead_letter", "import_ended"):
@@ -58,5 +58,5 @@ def new_project() -> str:
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Splits any file into three partitions of batches of two rows."""
-    monkeypatch.setattr("contact_imports.partition.MAX_BATCH_ROWS", 2)
-    monkeypatch.setattr("contact_imports.process_upload.partition_count", lambda _: 3)
+    monkeypatch.setattr("contact_imports.files.split.MAX_BATCH_ROWS", 2)
+    monkeypatch.setattr("contact_imports.jobs.split_upload.partition_count", lambda _: 3)

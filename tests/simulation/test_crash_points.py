@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from contact_imports.column_map import ColumnMap
-from contact_imports.contact import Contact, OnConflict
-from contact_imports.import_job import ImportOptions
+from contact_imports.model.column_map import ColumnMap
+from contact_imports.model.contact import Contact, OnConflict
+from contact_imports.model.import_job import ImportOptions
 from tests.simulation.aws_calls import CrashPoint, When
 from tests.simulation.conftest import NewWorld, new_project
 from tests.simulation.test_schedules import put_before

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from contact_imports.contact import OnConflict
-from contact_imports.import_job import ImportOptions
+from contact_imports.model.contact import OnConflict
+from contact_imports.model.import_job import ImportOptions
 from tests.simulation.aws_calls import CrashPoint
 from tests.simulation.conftest import NewWorld, new_project
 from tests.simulation.test_crash_points import BEFORE, COLUMN_MAP, CONTENT, POISON

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from contact_imports.api_keys import ApiKeyTable, Scope
-from contact_imports.contact import OnConflict
-from contact_imports.import_job import ImportOptions, Upload
-from contact_imports.uploads import UploadGoneError
+from contact_imports.aws.api_keys_table import ApiKeyTable, Scope
+from contact_imports.aws.uploads_bucket import UploadGoneError
+from contact_imports.model.contact import OnConflict
+from contact_imports.model.import_job import ImportOptions, Upload
 from tests import template
 from tests.harness import Context, ended_event, failure_event, handler
 from tests.multipart import CONTENT_TYPE, FIELDS, body

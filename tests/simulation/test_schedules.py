@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from contact_imports.column_map import ColumnMap
-from contact_imports.contact import Contact, OnBlank, OnConflict
-from contact_imports.import_job import ImportOptions, new_import_id
-from contact_imports.stored_contact import StoredContact
+from contact_imports.model.column_map import ColumnMap
+from contact_imports.model.contact import Contact, OnBlank, OnConflict
+from contact_imports.model.import_job import ImportOptions, new_import_id
+from contact_imports.model.stored_contact import StoredContact
 from tests.harness import Pipeline
 from tests.simulation.conftest import NewWorld, new_project
 from tests.simulation.world import Poison, World, describe
@@ -102,9 +102,9 @@ def run(scenario: Scenario, new_world: NewWorld) -> None:
         dry_run=scenario.dry_run,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("contact_imports.partition.MAX_BATCH_ROWS", scenario.batch_rows)
+        patch.setattr("contact_imports.files.split.MAX_BATCH_ROWS", scenario.batch_rows)
         patch.setattr(
-            "contact_imports.process_upload.partition_count", lambda _: scenario.partitions
+            "contact_imports.jobs.split_upload.partition_count", lambda _: scenario.partitions
         )
         job = world.accept(project, scenario.content, options)
         world.run_schedule(scenario.crash_share)

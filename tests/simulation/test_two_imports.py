@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from contact_imports.contact import Contact, OnConflict, Row
-from contact_imports.import_job import Import, ImportOptions, Status
+from contact_imports.model.contact import Contact, OnConflict, Row
+from contact_imports.model.import_job import Import, ImportOptions, Status
 from tests.harness import possible_contacts
 from tests.simulation.aws_calls import Crash, CrashPoint
 from tests.simulation.conftest import NewWorld, new_project

@@ -22,11 +22,11 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
-from contact_imports.apply_row_batch import take_message
-from contact_imports.contact import Contact
-from contact_imports.import_job import Import, ImportOptions, Status
-from contact_imports.import_table import ImportTable
-from contact_imports.row_batch import RowBatch, decode_message
+from contact_imports.aws.imports_table import ImportTable
+from contact_imports.jobs.apply_row_batch import take_message
+from contact_imports.messages.row_messages import RowBatch, decode_message
+from contact_imports.model.contact import Contact
+from contact_imports.model.import_job import Import, ImportOptions, Status
 from tests.harness import (
     Context,
     Pipeline,

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from contact_imports.column_map import ColumnMap, Columns, find_columns, match_columns
-from contact_imports.column_map_json import parse_column_map
-from contact_imports.errors import FileError
+from contact_imports.model.column_map import ColumnMap, Columns, find_columns, match_columns
+from contact_imports.model.column_map_json import parse_column_map
+from contact_imports.model.errors import FileError
 
 EVERYTHING = {
     "email": "E",

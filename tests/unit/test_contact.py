@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from contact_imports.contact import (
+from contact_imports.model.contact import (
     Applied,
     Contact,
     OnBlank,
@@ -12,8 +12,8 @@ from contact_imports.contact import (
     apply_row,
     contact_bytes,
 )
-from contact_imports.limits import MAX_CONTACT_BYTES
-from contact_imports.row_reader import RowReader
+from contact_imports.model.limits import MAX_CONTACT_BYTES
+from contact_imports.model.row_validation import RowReader
 
 
 def row(number: int, **fields: str) -> Row:

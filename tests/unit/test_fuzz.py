@@ -11,19 +11,19 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contact_imports.column_map import ColumnMap
-from contact_imports.column_map_json import parse_column_map
-from contact_imports.contact_file import open_contact_file
-from contact_imports.csv_rows import HEAD_BYTES, read_in_encoding
-from contact_imports.errors import FileError, RequestError
-from contact_imports.file_stream import PlainFile, plain_head
-from contact_imports.import_form import parse_form
-from contact_imports.import_job import ImportOptions
-from contact_imports.import_options import parse_options
-from contact_imports.reference import ReferenceImport, reference_import
-from contact_imports.report import ReportWriter, failed_rows
-from contact_imports.row_batch import decode_message
+from contact_imports.api.requests import parse_form
+from contact_imports.files.contact_file import open_contact_file
+from contact_imports.files.failed_rows import ReportWriter, failed_rows
+from contact_imports.files.plain_file import PlainFile, plain_head
+from contact_imports.files.records import HEAD_BYTES, read_in_encoding
+from contact_imports.messages.row_messages import decode_message
+from contact_imports.model.column_map import ColumnMap
+from contact_imports.model.column_map_json import parse_column_map
+from contact_imports.model.errors import FileError, RequestError
+from contact_imports.model.import_job import ImportOptions
+from contact_imports.model.options import parse_options
 from tests.multipart import BOUNDARY, CONTENT_TYPE
+from tests.reference import ReferenceImport, reference_import
 
 fuzz = settings(
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "150")),

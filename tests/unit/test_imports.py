@@ -17,17 +17,23 @@ LAYER = ROOT / "layers" / "contact_imports"
 @pytest.mark.parametrize(
     ("function", "not_needed"),
     [
-        ("api", {"contact_imports.apply_row_batch", "email_validator"}),
-        ("processor", {"asyncio", "contact_imports.contact_table", "email_validator", "multipart"}),
+        ("api", {"contact_imports.jobs.apply_row_batch", "email_validator"}),
+        (
+            "processor",
+            {"asyncio", "contact_imports.aws.contacts_table", "email_validator", "multipart"},
+        ),
         (
             "row_batch",
             {
                 *("asyncio", "boto3", "difflib", "multipart", "orjson", "pydantic"),
-                *("contact_imports.partition", "contact_imports.uploads"),
+                *("contact_imports.files.split", "contact_imports.aws.uploads_bucket"),
             },
         ),
         ("dead_letter", {"aws_lambda_powertools.event_handler", "multipart"}),
-        ("import_ended", {"asyncio", "contact_imports.row_queue", "email_validator", "multipart"}),
+        (
+            "import_ended",
+            {"asyncio", "contact_imports.aws.row_queue", "email_validator", "multipart"},
+        ),
     ],
 )
 def test_a_function_imports_no_more_than_it_needs(function: str, not_needed: set[str]) -> None:
@@ -45,5 +51,5 @@ def test_a_function_imports_no_more_than_it_needs(function: str, not_needed: set
         text=True,
         check=True,
     ).stdout.split()
-    assert "contact_imports.import_table" in imported
+    assert "contact_imports.aws.imports_table" in imported
     assert not_needed.isdisjoint(imported)

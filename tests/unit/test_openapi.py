@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from contact_imports import limits
+from contact_imports.model import limits
 from local.stack import ROOT
 from tests.harness import Context
 

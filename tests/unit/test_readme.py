@@ -7,15 +7,15 @@ from typing import get_args
 
 import pytest
 
-from contact_imports import limits
-from contact_imports.errors import FileErrorCode, RequestErrorCode, RowErrorCode
-from contact_imports.import_job import (
+from contact_imports.jobs.list_imports import MAX_INLINE_REPORT_BYTES
+from contact_imports.model import limits
+from contact_imports.model.errors import FileErrorCode, RequestErrorCode, RowErrorCode
+from contact_imports.model.import_job import (
     IMPORT_DEADLINE_SECONDS,
     PENDING_DEADLINE_SECONDS,
     UPLOAD_DEADLINE_SECONDS,
     UPLOAD_FORM_SECONDS,
 )
-from contact_imports.list_imports import MAX_INLINE_REPORT_BYTES
 from local.stack import ROOT
 from tests.template import resources
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 
-from contact_imports.column_map import ColumnMap
-from contact_imports.contact import Contact, OnConflict, Outcome
-from contact_imports.csv_rows import read_records
-from contact_imports.reference import ReferenceImport, reference_import
+from contact_imports.files.records import read_records
+from contact_imports.model.column_map import ColumnMap
+from contact_imports.model.contact import Contact, OnConflict, Outcome
+from tests.reference import ReferenceImport, reference_import
 
 FILE = b'''\
 Email,First,Plan,Ignored

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contact_imports.contact import Contact, OnConflict, Outcome, Row, apply_row
-from contact_imports.errors import RowError
-from contact_imports.import_job import new_import_id
-from contact_imports.limits import MAX_CONTACT_BYTES
-from contact_imports.stored_contact import AppliedRows, StoredContact, fold_rows, settle_row
+from contact_imports.model.contact import Contact, OnConflict, Outcome, Row, apply_row
+from contact_imports.model.errors import RowError
+from contact_imports.model.import_job import new_import_id
+from contact_imports.model.limits import MAX_CONTACT_BYTES
+from contact_imports.model.stored_contact import AppliedRows, StoredContact, fold_rows, settle_row
 
 NOW = datetime(2030, 1, 2, tzinfo=UTC)
 A, B = new_import_id(NOW), new_import_id(NOW)

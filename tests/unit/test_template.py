@@ -8,21 +8,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from contact_imports.apply_row_batch import PATIENCE_SECONDS
-from contact_imports.config import (
+from contact_imports.aws.environment import (
     ApiEnvironment,
     DeadLetterEnvironment,
     ImportEndedEnvironment,
     ProcessorEnvironment,
     RowBatchEnvironment,
 )
-from contact_imports.import_job import (
+from contact_imports.aws.imports_table import OPEN_INDEX, PROJECT_INDEX, QUIET_AFTER, REPORT_DUE
+from contact_imports.jobs.apply_row_batch import PATIENCE_SECONDS
+from contact_imports.model.import_job import (
     IMPORT_DEADLINE_SECONDS,
     REPORT_SECONDS,
     UPLOAD_DEADLINE_SECONDS,
 )
-from contact_imports.import_table import OPEN_INDEX, PROJECT_INDEX, QUIET_AFTER, REPORT_DUE
-from contact_imports.limits import MAX_FILE_BYTES, MAX_UPLOAD_BYTES
+from contact_imports.model.limits import MAX_FILE_BYTES, MAX_UPLOAD_BYTES
 from tests.template import load, resources
 
 FUNCTIONS = resources("AWS::Serverless::Function")

@@ -1,0 +1,305 @@
+"""The DynamoDB table of contacts: read a hundred at a time, written conditionally, 25 at a time."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from contact_imports.aws.retry import StillUnprocessedError, attempts
+from contact_imports.model.column_map import STANDARD_FIELDS
+from contact_imports.model.contact import Contact
+from contact_imports.model.stored_contact import AppliedRows, StoredContact
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import (
+        AttributeValueTypeDef,
+        BatchStatementRequestTypeDef,
+        KeysAndAttributesTypeDef,
+    )
+
+KEYS_A_PROJECT = 256
+"""Partition keys that a project's contacts are spread over: DynamoDB writes 1,000 units a second to one.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html"""
+
+DRY_RUN_LIFETIME = timedelta(days=3)
+"""How long what a dry run makes of contacts is kept: longer than any import runs."""
+
+_READ_LIMIT = 100  # keys a BatchGetItem
+_WRITE_LIMIT = 25  # statements a BatchExecuteStatement
+_THREADS = 8
+
+_STATEMENTS_REMEMBERED = 1_000  # by the fields that a contact has
+
+_CONFLICTS = {"DuplicateItem", "ConditionalCheckFailed"}
+_TRANSIENT = {
+    "ProvisionedThroughputExceeded",
+    "RequestLimitExceeded",
+    "ThrottlingError",
+    "TransactionConflict",
+    "InternalServerError",
+}
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class ContactWriteError(Exception):
+    """DynamoDB refused a contact for good, with this error code."""
+
+
+class ContactTable:
+    """Contacts by project and email. Give it a client whose connection pool has room for 8 threads."""
+
+    def __init__(
+        self, client: DynamoDBClient, table_name: str, lifetime: timedelta | None = None
+    ) -> None:
+        """Contacts are written to stay, or where a `lifetime` is given, to be deleted after it."""
+        self._client = client
+        self._table = table_name
+        self._lifetime = lifetime
+        self._threads = ThreadPoolExecutor(_THREADS)
+
+    def read(
+        self,
+        project_id: str,
+        emails: Iterable[str],
+        *,
+        consistent: bool = True,
+        until: float | None = None,
+    ) -> dict[str, StoredContact]:
+        """The contacts that exist, by email.
+
+        Where it is not `consistent` it costs half, and may give a contact as it was a moment ago, or not at all.
+        What is throttled is tried again until then (see `attempts`). Raises StillUnprocessedError.
+        """
+        found: dict[str, StoredContact] = {}
+        for items in self._each(
+            lambda chunk: self._read_chunk(project_id, chunk, consistent=consistent, until=until),
+            _chunks(emails, _READ_LIMIT),
+        ):
+            for item in items:
+                stored = _from_item(item)
+                found[stored.contact.email] = stored
+        return found
+
+    def write(
+        self, project_id: str, contacts: Iterable[StoredContact], until: float | None = None
+    ) -> set[str]:
+        """Writes contacts, each if it is absent (version 1) or still has the version before.
+
+        Returns the emails whose contact somebody else has written meanwhile: read those again. At most
+        one contact an email. Raises ContactWriteError, StillUnprocessedError.
+        """
+        conflicts: set[str] = set()
+        for found in self._each(
+            lambda chunk: self._write_chunk(project_id, chunk, until),
+            _chunks(contacts, _WRITE_LIMIT),
+        ):
+            conflicts |= found
+        return conflicts
+
+    def _each(self, call: Callable[[list[T]], R], chunks: Iterable[list[T]]) -> list[R]:
+        """Makes calls at the same time; what one raises is raised when all have ended."""
+        calls = [self._threads.submit(call, chunk) for chunk in chunks]
+        wait(calls)
+        return [one.result() for one in calls]
+
+    def _read_chunk(
+        self, project_id: str, emails: Sequence[str], *, consistent: bool, until: float | None
+    ) -> list[dict[str, AttributeValueTypeDef]]:
+        request: dict[str, KeysAndAttributesTypeDef] = {
+            self._table: {
+                "Keys": [_key(project_id, email) for email in emails],
+                "ConsistentRead": consistent,
+            }
+        }
+        items: list[dict[str, AttributeValueTypeDef]] = []
+        for _ in attempts(until):
+            response = self._client.batch_get_item(RequestItems=request)
+            items += response["Responses"].get(self._table, [])
+            if not response.get("UnprocessedKeys"):
+                return items
+            request = response["UnprocessedKeys"]  # type: ignore[assignment]
+        raise StillUnprocessedError("contacts could not be read")
+
+    def _write_chunk(
+        self, project_id: str, contacts: Sequence[StoredContact], until: float | None
+    ) -> set[str]:
+        conflicts: set[str] = set()
+        pending = list(contacts)
+        for _ in attempts(until):
+            response = self._client.batch_execute_statement(
+                Statements=[self._statement(project_id, contact) for contact in pending]
+            )
+            again: list[StoredContact] = []
+            for contact, answer in zip(pending, response["Responses"], strict=True):
+                code = answer.get("Error", {}).get("Code")
+                if code is None:
+                    continue
+                if code in _CONFLICTS:
+                    conflicts.add(contact.contact.email)
+                elif code in _TRANSIENT:
+                    again.append(contact)
+                else:
+                    raise ContactWriteError(code)
+            if not again:
+                return conflicts
+            pending = again
+        raise StillUnprocessedError("contacts could not be written")
+
+    def _statement(self, project_id: str, stored: StoredContact) -> BatchStatementRequestTypeDef:
+        key = _key(project_id, stored.contact.email)
+        values = _to_item(stored)
+        if self._lifetime is not None:
+            expires_at = datetime.now(UTC) + self._lifetime
+            values["expiresAt"] = {"N": str(int(expires_at.timestamp()))}
+        if stored.version == 1:
+            item = {**key, **values}
+            return {
+                "Statement": _insert(self._table, tuple(item)),
+                "Parameters": list(item.values()),
+            }
+        return {
+            "Statement": _update(self._table, tuple(values), stored.emptied),
+            "Parameters": [*values.values(), *key.values(), {"N": str(stored.version - 1)}],
+        }
+
+
+class DryRunContacts:
+    """Contacts as a dry run of an import makes them: read where they are, written elsewhere.
+
+    Only contacts of `repeated` emails are written, for the rows of the same email that are still to come;
+    of the others, nobody asks again.
+    """
+
+    def __init__(
+        self, contacts: ContactTable, scratch: ContactTable, import_id: str, repeated: set[str]
+    ) -> None:
+        self._contacts = contacts
+        self._scratch = scratch
+        self._import_id = import_id
+        self._repeated = repeated
+        self._written: set[str] = set()
+
+    def read(
+        self,
+        project_id: str,
+        emails: Iterable[str],
+        *,
+        consistent: bool = True,  # noqa: ARG002
+        until: float | None = None,
+    ) -> dict[str, StoredContact]:
+        """The contacts that exist or that the dry run made, by email; always as they are now."""
+        emails = list(emails)
+        written = self._scratch.read(
+            self._import_id, self._repeated.intersection(emails), until=until
+        )
+        self._written |= written.keys()
+        others = [email for email in emails if email not in written]
+        return self._contacts.read(project_id, others, until=until) | written
+
+    def write(
+        self, _project_id: str, contacts: Iterable[StoredContact], until: float | None = None
+    ) -> set[str]:
+        """As ContactTable's."""
+        repeated = (stored for stored in contacts if stored.contact.email in self._repeated)
+        return self._scratch.write(
+            self._import_id,
+            [
+                stored if stored.contact.email in self._written else replace(stored, version=1)
+                for stored in repeated
+            ],
+            until,
+        )
+
+
+def _key(project_id: str, email: str) -> dict[str, AttributeValueTypeDef]:
+    spread = zlib.crc32(email.encode()) % KEYS_A_PROJECT
+    return {"pk": {"S": f"{project_id}#{spread}"}, "email": {"S": email}}
+
+
+@lru_cache(_STATEMENTS_REMEMBERED)
+def _insert(table: str, names: tuple[str, ...]) -> str:
+    fields = ",".join(f"'{name}':?" for name in names)
+    return f'INSERT INTO "{table}" VALUE {{{fields}}}'
+
+
+@lru_cache(_STATEMENTS_REMEMBERED)
+def _update(table: str, names: tuple[str, ...], emptied: frozenset[str]) -> str:
+    changes = [f'SET "{name}"=?' for name in names]
+    changes += [f'REMOVE "{name}"' for name in sorted(emptied)]
+    return f'UPDATE "{table}" {" ".join(changes)} WHERE pk=? AND email=? AND "version"=?'
+
+
+def _to_item(stored: StoredContact) -> dict[str, AttributeValueTypeDef]:
+    contact = stored.contact
+    import_id, row = stored.created_by
+    item: dict[str, AttributeValueTypeDef] = {
+        "version": {"N": str(stored.version)},
+        "createdBy": {"M": {"importId": {"S": import_id}, "row": {"N": str(row)}}},
+    }
+    if stored.version > 1 or stored.applied != _applied_by_creation(stored.created_by):
+        item["applied"] = {
+            "M": {
+                key: {"L": [_applied_to_item(rows) for rows in batches]}
+                for key, batches in stored.applied.items()
+            }
+        }
+    for name, value in contact.fields.items():
+        item[name] = {"S": value}
+    if contact.custom_fields:
+        item["customFields"] = {"M": {k: {"S": v} for k, v in contact.custom_fields.items()}}
+    if contact.tags:
+        item["tags"] = {"SS": sorted(contact.tags)}
+    return item
+
+
+def _applied_by_creation(created_by: tuple[str, int]) -> Mapping[str, tuple[AppliedRows, ...]]:
+    """What most contacts remember, and what one without `applied` does: the row that created it."""
+    import_id, row = created_by
+    return {import_id: (AppliedRows(row),)}
+
+
+def _applied_to_item(rows: AppliedRows) -> AttributeValueTypeDef:
+    value: dict[str, AttributeValueTypeDef] = {"row": {"N": str(rows.row)}}
+    if rows.failed:
+        value["failed"] = {"M": {str(number): {"S": why} for number, why in rows.failed.items()}}
+    return {"M": value}
+
+
+def _from_item(item: Any) -> StoredContact:
+    contact = Contact(
+        item["email"]["S"],
+        {name: item[name]["S"] for name in STANDARD_FIELDS if name in item},
+        {key: value["S"] for key, value in item.get("customFields", {"M": {}})["M"].items()},
+        frozenset(item.get("tags", {"SS": ()})["SS"]),
+    )
+    creation = item["createdBy"]["M"]
+    created_by = (creation["importId"]["S"], int(creation["row"]["N"]))
+    if "applied" in item:
+        applied: Mapping[str, tuple[AppliedRows, ...]] = {
+            import_id: tuple(map(_applied_from_item, batches["L"]))
+            for import_id, batches in item["applied"]["M"].items()
+        }
+    else:
+        applied = _applied_by_creation(created_by)
+    return StoredContact(contact, int(item["version"]["N"]), created_by, applied)
+
+
+def _applied_from_item(item: Any) -> AppliedRows:
+    rows = item["M"]
+    failed = {int(number): why["S"] for number, why in rows.get("failed", {"M": {}})["M"].items()}
+    return AppliedRows(int(rows["row"]["N"]), failed)
+
+
+def _chunks(values: Iterable[T], size: int) -> Iterable[list[T]]:
+    iterator = iter(values)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

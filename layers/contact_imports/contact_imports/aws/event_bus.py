@@ -1,0 +1,47 @@
+"""The EventBridge bus that tells of imports that ended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import orjson
+
+from contact_imports.model.import_job import Import
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+SOURCE = "contact-imports"
+
+
+class EventNotTakenError(Exception):
+    """EventBridge did not take an event, with this error code."""
+
+
+class EventBus:
+    """Events of imports."""
+
+    def __init__(self, client: EventBridgeClient, bus_name: str) -> None:
+        self._client = client
+        self._bus = bus_name
+
+    def import_ended(self, job: Import, now: datetime) -> None:
+        """Tells that an import ended: `contact_import.completed` or `.failed`, with what the API's GET has.
+
+        Raises EventNotTakenError.
+        """
+        response = self._client.put_events(
+            Entries=[
+                {
+                    "EventBusName": self._bus,
+                    "Source": SOURCE,
+                    "DetailType": f"contact_import.{job.status.value}",
+                    "Detail": orjson.dumps(job.as_api(now)).decode(),
+                    "Resources": [f"project/{job.project_id}"],
+                }
+            ]
+        )
+        for entry in response["Entries"]:
+            if "ErrorCode" in entry:
+                raise EventNotTakenError(entry["ErrorCode"])

@@ -1,0 +1,131 @@
+"""The failed rows of an import: which they are, and as a file that can be mended and sent again."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from contact_imports.files.records import Block, RecordReader, is_blank
+from contact_imports.files.split import cells_beyond, row_batches
+from contact_imports.model.column_map import REPORT_COLUMNS, Columns
+from contact_imports.model.errors import RowError, not_processed
+
+PAGE_ROWS = 1_000
+"""Failed rows of one page of JSON."""
+
+_FLUSH_CHARS = 1024 * 1024
+
+
+class Counted(Protocol):
+    """A partition that can tell which of its row batches were counted."""
+
+    def counted(self, seq: int) -> bool:
+        """Whether its batch of this number was counted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRow:
+    """A failed row with its original cells; `line` is the line that it starts at, from 1."""
+
+    error: RowError
+    line: int
+    cells: list[str]
+
+    def as_api(self) -> dict[str, Any]:
+        """One entry of the API's list of errors."""
+        error = self.error
+        return {
+            "row": error.row,
+            "line": self.line,
+            "field": error.field,
+            "code": error.code,
+            "message": error.message,
+        }
+
+
+class LostRows:
+    """The rows of batches that were never counted: a bit a row, whatever the size of the file."""
+
+    def __init__(
+        self, blocks: Iterable[Block], columns: Columns, partitions: Mapping[int, Counted | None]
+    ) -> None:
+        self._bits = bytearray()
+        for batch in row_batches(blocks, columns, len(partitions)):
+            partition = partitions[batch.partition]
+            if partition is None or not partition.counted(batch.seq):
+                for row in (*orjson.loads(batch.rows), *orjson.loads(batch.rejected)):
+                    self._add(row[0])
+
+    def _add(self, number: int) -> None:
+        missing = (number >> 3) + 1 - len(self._bits)
+        if missing > 0:
+            self._bits.extend(bytes(missing))
+        self._bits[number >> 3] |= 1 << (number & 7)
+
+    def __contains__(self, number: int) -> bool:
+        return number >> 3 < len(self._bits) and bool(self._bits[number >> 3] & 1 << (number & 7))
+
+
+def failed_rows(
+    reader: RecordReader,
+    errors: Iterator[RowError],
+    lost: LostRows | None = None,
+) -> Iterator[FailedRow]:
+    """The rows of `errors` (in file order) and the lost ones, with their cells.
+
+    `reader` has read the header. It reads no further than the last failed row.
+    """
+    error = next(errors, None)
+    for number, record in reader:
+        if error is not None and error.row == number:
+            yield FailedRow(error, reader.line, record)
+            error = next(errors, None)
+        elif lost is not None and number in lost and not is_blank(record):
+            yield FailedRow(not_processed(number), reader.line, record)
+        if error is None and lost is None:
+            return
+
+
+class ReportWriter:
+    """Writes the report: the header and the failed rows as they were, then which row it is and why.
+
+    A row that is short is filled up with blanks, so that every cell stands under its header; blank cells
+    beyond the header are left out. UTF-8 with a byte order mark, since spreadsheets take it for
+    Windows-1252 without; lines end as RFC 4180 has it.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[bytes], None],
+        delimiter: str,
+        header: list[str],
+        columns: Columns,
+    ) -> None:
+        self._write = write
+        self._text = io.StringIO(newline="")
+        self._writer = csv.writer(self._text, delimiter=delimiter)
+        self._columns = columns
+        self._text.write("\ufeff")
+        self._writer.writerow((*header[: columns.width], *REPORT_COLUMNS))
+
+    def write(self, row: FailedRow) -> None:
+        """Adds a row."""
+        cells = row.cells[: self._columns.width]
+        cells += [""] * (self._columns.width - len(cells))
+        error = f"{row.error.code}: {row.error.message}"
+        beyond = cells_beyond(row.cells, self._columns)
+        self._writer.writerow((*cells, *beyond, row.error.row, error))
+        if self._text.tell() > _FLUSH_CHARS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hands on what is still in memory."""
+        self._write(self._text.getvalue().encode())
+        self._text.seek(0)
+        self._text.truncate()

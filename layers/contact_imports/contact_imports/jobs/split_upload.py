@@ -1,0 +1,166 @@
+"""What the processor does with an uploaded file: read it to its end, then send its rows."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from datetime import datetime
+from tempfile import TemporaryFile
+from typing import IO, Literal
+
+from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.row_queue import OrderedSender, RowQueue
+from contact_imports.aws.tags_table import TagTable
+from contact_imports.aws.uploads_bucket import UploadGoneError, Uploads, import_of_key
+from contact_imports.files.contact_file import open_contact_file
+from contact_imports.files.records import HEAD_BYTES, read_in_encoding
+from contact_imports.files.split import Repeats, email_of, partition_count, row_batches
+from contact_imports.jobs.create_dropped_import import record_dropped
+from contact_imports.jobs.end_import import GONE, stop_import
+from contact_imports.messages.row_messages import encode_row_batch
+from contact_imports.model.column_map import ColumnMap
+from contact_imports.model.errors import FileError
+from contact_imports.model.import_job import Import, Upload
+
+_TOO_MANY_ROWS = "The file has more rows than can be held at a time. Split it."
+
+_BUFFER_BYTES = 1024 * 1024
+"""Of the row batches' file: lines of 100 KB are put together of many pieces where it is small."""
+
+_GZIP_USUAL_RATIO = 5
+"""What contacts unpack to, by their size as gzip: all that is known before the file is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """What came of an upload, for the log: ids and counts."""
+
+    result: Literal["not an import", "nothing to do", "failed", "sent"]
+    import_id: str | None = None
+    rows: int = 0
+    row_batches: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFile:
+    """A file that was read to its end: its rows, the row batches that they make, and how it was read."""
+
+    rows: int
+    row_batches: int
+    partitions: int
+    encoding: str
+    delimiter: str
+    column_map: ColumnMap
+
+
+def process_upload(
+    upload: Upload,
+    uploads: Uploads,
+    imports: ImportTable,
+    tags: TagTable,
+    queue: RowQueue,
+    now: datetime,
+) -> Processed:
+    """Imports one uploaded object; safe to run again, and more than once at a time, for the same object.
+
+    A file that cannot be imported fails its import. What AWS refuses is raised: the event comes again.
+    """
+    key = import_of_key(upload.key)
+    if key is None:
+        return Processed("not an import")
+    project_id = key.project_id
+    try:
+        import_id = key.import_id or record_dropped(upload, project_id, uploads, imports, now)
+    except UploadGoneError:
+        return Processed("not an import")
+    job = imports.claim(import_id, upload, now)
+    if job is None or job.project_id != project_id:
+        return Processed("nothing to do", import_id)
+    try:
+        # Nothing is sent before the end of the file is reached: one that breaks half-way imports nothing.
+        with TemporaryFile("w+b", _BUFFER_BYTES) as messages:
+            split = _split_file(upload, uploads, job, messages)
+            if job.partitions is None:
+                _start(imports, tags, job, split, now)
+                # What counts is what was recorded first, by whichever processor.
+                job = imports.get(import_id)
+                if job is None or job.ended or job.partitions is None:
+                    return Processed("nothing to do", import_id)
+                if job.partitions != split.partitions:
+                    split = _split_file(upload, uploads, job, messages)
+            _send(import_id, messages, queue)
+    except FileError as error:
+        imports.fail(import_id, error.message, now)
+        return Processed("failed", import_id)
+    except UploadGoneError:
+        stop_import(import_id, GONE, imports, queue, now)
+        return Processed("failed", import_id)
+    except OSError as error:
+        # Trying it again fills the disk again.
+        if error.errno != errno.ENOSPC or not imports.fail(import_id, _TOO_MANY_ROWS, now):
+            raise
+        return Processed("failed", import_id)
+    return Processed("sent", import_id, job.counts.total, split.row_batches)
+
+
+def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[bytes]) -> SplitFile:
+    """Reads a file to its end and writes its row batches to `messages`, a line each.
+
+    Raises FileError where it cannot be imported.
+    """
+    head = uploads.head(upload, HEAD_BYTES)
+
+    def split(encoding: str) -> SplitFile:
+        messages.seek(0)
+        messages.truncate()
+        repeats = _find_repeats(upload, uploads, job, head, encoding)
+        stream = uploads.open(upload)
+        file = open_contact_file(stream, head, encoding, job.options)
+        size = upload.size * (_GZIP_USUAL_RATIO if stream.is_gzip else 1)
+        partitions = job.partitions or partition_count(size)
+        rows = count = 0
+        for batch in row_batches(file.reader.blocks(), file.columns, partitions, repeats):
+            body = encode_row_batch(job, file.columns.fields, batch)
+            messages.write(b"%d %d %s\n" % (batch.partition, batch.seq, body))
+            rows += batch.count
+            count += 1
+        return SplitFile(rows, count, partitions, encoding, file.delimiter, file.column_map)
+
+    return read_in_encoding(head, split)
+
+
+def _find_repeats(
+    upload: Upload, uploads: Uploads, job: Import, head: bytes, encoding: str
+) -> Repeats | None:
+    """For a dry run, which emails stand in the file more than once."""
+    if not job.options.dry_run:
+        return None
+    file = open_contact_file(uploads.open(upload), head, encoding, job.options)
+    repeats = Repeats()
+    for _, record in file.reader:
+        repeats.add(email_of(record, file.columns))
+    return repeats
+
+
+def _start(
+    imports: ImportTable, tags: TagTable, job: Import, split: SplitFile, now: datetime
+) -> None:
+    if not job.options.dry_run:
+        tags.create_missing(job.project_id, job.options.tags, now)
+    imports.start(
+        job.id,
+        total=split.rows,
+        partitions=split.partitions,
+        encoding=split.encoding,
+        delimiter=split.delimiter,
+        column_map=split.column_map,
+        now=now,
+    )
+
+
+def _send(import_id: str, messages: IO[bytes], queue: RowQueue) -> None:
+    messages.seek(0)
+    with OrderedSender(queue, import_id) as sender:
+        for line in messages:
+            partition, seq, body = line[:-1].split(b" ", 2)
+            sender.send(int(partition), int(seq), body.decode())

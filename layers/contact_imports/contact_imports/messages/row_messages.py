@@ -1,0 +1,90 @@
+"""The message between the processor and the row-batch function."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from contact_imports.model.contact import OnBlank, OnConflict
+from contact_imports.model.errors import RowErrorCode
+
+if TYPE_CHECKING:
+    # Who reads messages splits no files.
+    from contact_imports.files.split import EncodedBatch
+    from contact_imports.model.import_job import Import
+
+# SQS takes no U+FFFE and no U+FFFF, although JSON allows them; as escapes they are ASCII.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+_BOTH_BEGIN = b"\xef\xbf"
+_NOT_FOR_SQS = ((b"\xef\xbf\xbe", b"\\ufffe"), (b"\xef\xbf\xbf", b"\\uffff"))
+
+
+SentRow = tuple[int, list[str]]
+"""A row's number and its mapped cells, email first."""
+
+
+class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    importId: str
+    projectId: str
+    partition: int
+
+
+class RowBatch(_Message, frozen=True, kw_only=True, tag="rows"):
+    """Rows of one partition, in file order; see `EncodedBatch` for what the numbers mean."""
+
+    seq: int
+    last: bool
+    fields: tuple[str, ...]
+    onConflict: OnConflict
+    onBlank: OnBlank = OnBlank.KEEP
+    tags: tuple[str, ...]
+    dryRun: bool = False
+    repeated: frozenset[int] = frozenset()
+    rows: list[SentRow]
+    rejected: list[tuple[int, RowErrorCode, str]]
+
+
+class PartitionEnd(_Message, frozen=True, tag="end"):
+    """Ends a partition whose last row batch will not come: it follows all that did come."""
+
+
+RowMessage = RowBatch | PartitionEnd
+
+_decoder: msgspec.json.Decoder[RowMessage] = msgspec.json.Decoder(RowMessage)
+
+
+def decode_message(body: str) -> RowMessage:
+    """A message of the row queue; raises msgspec.DecodeError, which quotes no value."""
+    return _decoder.decode(body)
+
+
+def encode_partition_end(end: PartitionEnd) -> str:
+    """The message's body."""
+    return msgspec.json.encode(end).decode()
+
+
+def encode_row_batch(job: Import, fields: tuple[str, ...], batch: EncodedBatch) -> bytes:
+    """The message's body, one line of UTF-8. The rows are JSON already, so that no cell is serialised twice."""
+    envelope = msgspec.json.encode(
+        {
+            "kind": "rows",
+            "importId": job.id,
+            "projectId": job.project_id,
+            "partition": batch.partition,
+            "seq": batch.seq,
+            "last": batch.last,
+            "fields": fields,
+            "onConflict": job.options.on_conflict,
+            "onBlank": job.options.on_blank,
+            "tags": job.options.tags,
+            "dryRun": job.options.dry_run,
+            "repeated": batch.repeated,
+        }
+    )
+    body = b'%s,"rows":%s,"rejected":%s}' % (envelope[:-1], batch.rows, batch.rejected)
+    # Looked for once, since nearly no body has either.
+    if _BOTH_BEGIN in body:
+        for character, escape in _NOT_FOR_SQS:
+            body = body.replace(character, escape)
+    return body

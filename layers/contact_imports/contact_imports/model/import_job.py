@@ -1,0 +1,174 @@
+"""An import: what was asked for, how far it is, how it ended."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from contact_imports.model.column_map import ColumnMap
+from contact_imports.model.contact import OnBlank, OnConflict, Outcome
+
+UPLOAD_DEADLINE_SECONDS = 2 * 3600
+"""How long an import may be without a checked file before it is failed: the upload never came, or no
+processor ever got to it. Above what the template gives the processor to try."""
+
+UPLOAD_FORM_SECONDS = 3600
+"""How long an upload may begin after its form was given out. S3 looks at the time when a request begins."""
+
+PENDING_DEADLINE_SECONDS = 6 * 3600
+"""How long an import may be pending: the form's time, and that of a slow upload of the largest file."""
+
+REPORT_SECONDS = 15 * 60
+"""How long an import that has ended waits for its failed-rows report before its end is shown without."""
+
+IMPORT_DEADLINE_SECONDS = 26 * 3600
+"""How long an import may run after its file was checked before what is left of it is failed. Above the
+row queue's retention, so that no row of it can still be under way."""
+
+_ID_TIME_BYTES, _ID_RANDOM_BYTES = 4, 8
+
+
+class Status(StrEnum):
+    """Where an import is; the first two are open, the others its end."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """What the sender chose. A column map or a delimiter that is None is found in the file."""
+
+    column_map: ColumnMap | None
+    on_conflict: OnConflict = OnConflict.UPSERT
+    delimiter: str | None = ","
+    tags: tuple[str, ...] = ()
+    on_blank: OnBlank = OnBlank.KEEP
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One object, known by its ETag (without quotes), and by its version where the bucket has versions;
+    `size` in bytes."""
+
+    key: str
+    etag: str
+    size: int
+    version_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows of the file, and what became of them so far."""
+
+    total: int = 0
+    created: int = 0
+    updated: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+    @property
+    def settled(self) -> int:
+        """Rows that have an outcome."""
+        return self.created + self.updated + self.skipped + self.failed
+
+    @classmethod
+    def of(cls, total: int, outcomes: Mapping[Outcome, int]) -> Counts:
+        """Counts of rows by outcome."""
+        return cls(total, **{outcome.value: outcomes.get(outcome, 0) for outcome in Outcome})
+
+    def as_dict(self) -> dict[str, int]:
+        """The `counts` of the contract."""
+        return {
+            "total": self.total,
+            "created": self.created,
+            "updated": self.updated,
+            "skipped": self.skipped,
+            "failed": self.failed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One import job. `partitions` is None until its file has been checked; `upload` until it was claimed.
+
+    `dropped_key` is the object that was dropped into the bucket, None for the API's imports. `reported`
+    says that everything that follows its end is there.
+    """
+
+    id: str
+    project_id: str
+    status: Status
+    options: ImportOptions
+    created_at: datetime
+    counts: Counts = Counts()
+    upload: Upload | None = None
+    dropped_key: str | None = None
+    encoding: str | None = None
+    partitions: int | None = None
+    failure: str | None = None
+    error: str | None = None
+    completed_at: datetime | None = None
+    reported: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether status and counts are final."""
+        return self.status in (Status.COMPLETED, Status.FAILED)
+
+    def end_is_shown(self, now: datetime) -> bool:
+        """Whether it has ended, and the report of its failed rows is there or will not come any more."""
+        if not self.ended or self.completed_at is None:
+            return False
+        waiting = bool(self.counts.failed) and not self.reported
+        return not waiting or now - self.completed_at > timedelta(seconds=REPORT_SECONDS)
+
+    def as_api(self, now: datetime) -> dict[str, Any]:
+        """The `data` of the contract's ApiResponseContactImportStatus.
+
+        An import whose report is being made is still `processing`, so that who sees its end finds it.
+        """
+        shown = self.end_is_shown(now)
+        return {
+            "object": "contact_import",
+            "id": self.id,
+            "status": (Status.PROCESSING if self.ended and not shown else self.status).value,
+            "counts": self.counts.as_dict(),
+            "error": self.error if shown else None,
+            "created_at": iso(self.created_at),
+            "completed_at": iso(self.completed_at) if self.completed_at and shown else None,
+        }
+
+
+def new_import_id(now: datetime) -> str:
+    """24 hex digits, like an ObjectId: the time in seconds, then random bytes."""
+    seconds = int(now.timestamp()).to_bytes(_ID_TIME_BYTES, "big")
+    return (seconds + secrets.token_bytes(_ID_RANDOM_BYTES)).hex()
+
+
+def dropped_import_id(made: datetime, bucket: str, upload: Upload) -> str:
+    """The id of an object's import: the time it was made, then a hash of what it is.
+
+    The same object has the same id, however often it is told of; the next one under its key has another.
+    """
+    identity = "\0".join((bucket, upload.key, upload.version_id or upload.etag))
+    seconds = int(made.timestamp()).to_bytes(_ID_TIME_BYTES, "big")
+    return (seconds + hashlib.sha256(identity.encode()).digest()[:_ID_RANDOM_BYTES]).hex()
+
+
+def import_time(import_id: str) -> datetime:
+    """When the import of this id was made."""
+    return datetime.fromtimestamp(int(import_id[: _ID_TIME_BYTES * 2], 16), UTC)
+
+
+def iso(moment: datetime) -> str:
+    """A time as the API gives it: ISO 8601, UTC, milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,144 @@
+"""A contact as it is stored, and how rows are applied to it exactly once.
+
+A row batch can be delivered again after some of its contacts were written, while other imports change the
+same contacts. So a stored contact remembers which row created it, and for every import that changed it the
+last row that did: a row that is known to be applied is counted as it was and not applied again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from contact_imports.model.contact import Applied, Contact, OnConflict, Outcome, Row, apply_row
+from contact_imports.model.errors import RowError, not_processed
+from contact_imports.model.import_job import IMPORT_DEADLINE_SECONDS, import_time
+
+_REMEMBERED = timedelta(seconds=2 * IMPORT_DEADLINE_SECONDS)
+"""How long a contact remembers an import; after it, no row of that import can come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedRows:
+    """What a row batch did to a contact: everything up to `row`, but for the rows in `failed`."""
+
+    row: int
+    failed: Mapping[int, str] = field(default_factory=dict)
+    """Row number to the reason's message."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContact:
+    """`version` counts the writes from 1; `created_by` is (import id, row number).
+
+    `applied` has the last row batch of each import that changed the contact. While a batch of the import
+    is missing (see `Partition.gaps`) the ones before it stay as well: it may have changed the contact.
+    `emptied` is for the one that writes it: what the contact had before and has no more, by field name or
+    as `customFields`.
+    """
+
+    contact: Contact
+    version: int
+    created_by: tuple[str, int]
+    applied: Mapping[str, tuple[AppliedRows, ...]] = field(default_factory=dict)
+    emptied: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Rows of one email applied to what is stored. `after` is what to write, or None for nothing."""
+
+    after: StoredContact | None
+    outcomes: dict[int, Outcome]
+    errors: list[RowError]
+
+
+def fold_rows(
+    stored: StoredContact | None,
+    rows: Sequence[Row],
+    import_id: str,
+    on_conflict: OnConflict,
+    *,
+    overtaking: bool = False,
+) -> Folded:
+    """Applies a row batch's rows of one email, in file order, to the contact as it was read.
+
+    Folding rows again onto what they made changes nothing and gives the same outcomes. `overtaking` says
+    that a batch before this one is missing.
+    """
+    contact = stored.contact if stored else None
+    created_by = stored.created_by if stored else None
+    outcomes: dict[int, Outcome] = {}
+    failed: dict[int, str] = {}
+    done = stored.applied.get(import_id, ()) if stored else ()
+    for row in rows:
+        applied = _applied_before(stored, done, row.number, import_id, on_conflict)
+        if applied is None:
+            applied = apply_row(contact, row, on_conflict)
+            contact = applied.contact
+            if applied.outcome is Outcome.CREATED:
+                created_by = (import_id, row.number)
+        outcomes[row.number] = applied.outcome
+        if applied.error:
+            failed[row.number] = applied.error.message
+    errors = [RowError(number, "contact_too_large", message) for number, message in failed.items()]
+    if contact is None or created_by is None or (stored and contact == stored.contact):
+        return Folded(None, outcomes, errors)
+    remembered = dict(stored.applied) if stored else {}
+    oldest = import_time(import_id) - _REMEMBERED
+    applied_rows = {
+        other: rows for other, rows in remembered.items() if import_time(other) >= oldest
+    }
+    before = remembered.get(import_id, ()) if overtaking else ()
+    applied_rows[import_id] = (*before, AppliedRows(rows[-1].number, failed))
+    version = stored.version + 1 if stored else 1
+    emptied = _emptied(stored.contact, contact) if stored else frozenset[str]()
+    after = StoredContact(contact, version, created_by, applied_rows, emptied)
+    return Folded(after, outcomes, errors)
+
+
+def _emptied(before: Contact, after: Contact) -> frozenset[str]:
+    gone = frozenset(before.fields.keys() - after.fields.keys())
+    return gone | {"customFields"} if before.custom_fields and not after.custom_fields else gone
+
+
+def settle_row(
+    stored: StoredContact | None,
+    number: int,
+    batch_rows: tuple[int, int],
+    import_id: str,
+    on_conflict: OnConflict,
+) -> Applied:
+    """What a row of a batch that is given up counts as: failed, unless the contact shows that it was applied.
+
+    `batch_rows` is the batch's first and last row number: what a later batch of the import did to the
+    contact says nothing about this one.
+    """
+    first, last = batch_rows
+    done = stored.applied.get(import_id, ()) if stored else ()
+    of_this_batch = [rows for rows in done if first <= rows.row <= last]
+    applied = _applied_before(stored, of_this_batch, number, import_id, on_conflict)
+    if applied is not None:
+        return applied
+    return Applied(None, Outcome.FAILED, not_processed(number))
+
+
+def _applied_before(
+    stored: StoredContact | None,
+    done: Sequence[AppliedRows],
+    number: int,
+    import_id: str,
+    on_conflict: OnConflict,
+) -> Applied | None:
+    """What a row counted as when one of these batches applied it; None if none of them did."""
+    rows = next((rows for rows in done if number <= rows.row), None)
+    if stored is None or rows is None:
+        return None
+    if number in rows.failed:
+        error = RowError(number, "contact_too_large", rows.failed[number])
+        return Applied(stored.contact, Outcome.FAILED, error)
+    if stored.created_by == (import_id, number):
+        return Applied(stored.contact, Outcome.CREATED)
+    outcome = Outcome.SKIPPED if on_conflict is OnConflict.SKIP else Outcome.UPDATED
+    return Applied(stored.contact, outcome)

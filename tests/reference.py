@@ -1,0 +1,75 @@
+"""The reference import: the file read from top to bottom, one row at a time.
+
+Whatever the deployed functions do, however the file is split, sent twice or late, its contacts, counts and
+row errors must be these. Tests compare with it; nothing deployed calls it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from contact_imports.files.records import Record, is_blank, read_header
+from contact_imports.files.split import mapped_cells
+from contact_imports.model.column_map import ColumnMap, find_columns, match_columns
+from contact_imports.model.contact import Contact, OnBlank, OnConflict, Outcome, apply_row
+from contact_imports.model.errors import RowError
+from contact_imports.model.row_validation import RowReader
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceImport:
+    """Contacts by email, rows by outcome, the rows' numbers, and the failed rows' reasons in file order."""
+
+    contacts: dict[str, Contact]
+    counts: dict[Outcome, int]
+    rows: list[int]
+    errors: list[RowError]
+
+    @property
+    def total(self) -> int:
+        """Rows of the file."""
+        return len(self.rows)
+
+
+def reference_import(
+    records: Iterable[Record],
+    column_map: ColumnMap | None,
+    *,
+    on_conflict: OnConflict = OnConflict.UPSERT,
+    on_blank: OnBlank = OnBlank.KEEP,
+    tags: Sequence[str] = (),
+    before: Mapping[str, Contact] | None = None,
+) -> ReferenceImport:
+    """What an import of these records (header first) makes of the contacts that were there before.
+
+    Without a column map the header is matched by itself.
+    """
+    records = iter(records)
+    header = read_header(records)
+    columns = find_columns(column_map or match_columns(header), header)
+    contacts = dict(before or {})
+    counts: Counter[Outcome] = Counter()
+    rows: list[int] = []
+    errors: list[RowError] = []
+    reader = RowReader(columns.fields, tags, on_blank)
+    for number, record in records:
+        if is_blank(record):
+            continue
+        rows.append(number)
+        cells = mapped_cells(number, record, columns)
+        row = cells if isinstance(cells, RowError) else reader.read(number, cells)
+        if isinstance(row, RowError):
+            counts[Outcome.FAILED] += 1
+            errors.append(row)
+            continue
+        email = row.contact.email
+        applied = apply_row(contacts.get(email), row, on_conflict)
+        counts[applied.outcome] += 1
+        if applied.contact is not None:
+            contacts[email] = applied.contact
+        if applied.error is not None:
+            errors.append(applied.error)
+    outcomes = {outcome: counts[outcome] for outcome in Outcome}
+    return ReferenceImport(contacts, outcomes, rows, errors)

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from contact_imports.aws.imports_table import Partition
+from contact_imports.files.contact_file import ContactFile, open_contact_file
+from contact_imports.files.failed_rows import FailedRow, LostRows, ReportWriter, failed_rows
+from contact_imports.files.records import DELIMITERS
+from contact_imports.model.column_map import REPORT_COLUMNS, ColumnMap
+from contact_imports.model.errors import RowError
+from contact_imports.model.import_job import ImportOptions
+from tests.reference import ReferenceImport, reference_import
+
+COLUMN_MAP = ColumnMap(email="Email", name="Name", customFields={"plan": "Plan"})
+HEADER = ["Email", "Name", "", "Plan", "x", "x"]
+
+
+def opened(content: bytes, delimiter: str = ",") -> ContactFile:
+    options = ImportOptions(COLUMN_MAP, delimiter=delimiter)
+    return open_contact_file(io.BytesIO(content), b"", "utf-8-sig", options)
+
+
+def reference(content: bytes, delimiter: str = ",") -> ReferenceImport:
+    file = opened(content, delimiter)
+    return reference_import([(1, file.header), *file.reader], COLUMN_MAP)
+
+
+def report(content: bytes, delimiter: str = ",", errors: list[RowError] | None = None) -> bytes:
+    """The report of everything that fails in a file, or of some errors."""
+    found = reference(content, delimiter).errors if errors is None else errors
+    file = opened(content, delimiter)
+    out = bytearray()
+    writer = ReportWriter(out.extend, file.delimiter, file.header, file.columns)
+    for row in failed_rows(file.reader, iter(found)):
+        writer.write(row)
+    writer.flush()
+    return bytes(out)
+
+
+def written(table: list[list[str]], delimiter: str = ",") -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=delimiter).writerows(table)
+    return text.getvalue().encode()
+
+
+def rows_of(content: bytes, delimiter: str = ",") -> list[list[str]]:
+    text = io.StringIO(content.decode("utf-8-sig"), newline="")
+    return list(csv.reader(text, delimiter=delimiter))
+
+
+FILE = written(
+    [
+        HEADER,
+        ["a@example.com", "A", "", "", "", ""],
+        ["no email", '"quoted", twice', "kept", " p ", "two\nlines", "\x00"],
+        ["short"],
+        ["b@example.com", "B", "", "", "", "", "beyond", ""],
+        ["", "Name", "", "", "", "", "", ""],
+        [],
+        ["c@example.com", "n" * 513],
+    ]
+)
+
+
+def test_a_report_has_the_failed_rows_as_they_were_and_why() -> None:
+    header, *rows = rows_of(report(FILE))
+    assert header == [*HEADER, "import_row", "import_error"]
+    cells = [row[:-2] for row in rows]
+    assert cells == [
+        ["no email", '"quoted", twice', "kept", " p ", "two\nlines", "\x00"],
+        ["short", "", "", "", "", ""],
+        ["b@example.com", "B", "", "", "", "", "beyond", ""],
+        ["", "Name", "", "", "", ""],
+        ["c@example.com", "n" * 513, "", "", "", ""],
+    ]
+    assert [row[-2] for row in rows] == ["3", "4", "5", "6", "8"]
+    assert [row[-1].split(":")[0] for row in rows] == [
+        "invalid_email",
+        "invalid_email",
+        "too_many_cells",
+        "invalid_email",
+        "value_too_long",
+    ]
+
+
+def test_it_is_utf_8_with_a_byte_order_mark_and_ends_its_lines_as_rfc_4180_has_it() -> None:
+    content = report("Email,Name,Plan\nno,Zoë,\n".encode())
+    assert content.startswith(
+        b"\xef\xbb\xbfEmail,Name,Plan,import_row,import_error\r\nno,Zo\xc3\xab,,2,"
+    )
+
+
+def test_entries_name_row_line_field_and_code() -> None:
+    file = opened(FILE)
+    found = failed_rows(file.reader, iter(reference(FILE).errors))
+    entries = [row.as_api() for row in found]
+    assert entries[1] == {
+        "row": 4,
+        "line": 5,
+        "field": "email",
+        "code": "invalid_email",
+        "message": "The email is not a valid address.",
+    }
+    assert [entry["line"] for entry in entries] == [3, 5, 6, 7, 9]
+
+
+def test_nothing_is_read_after_the_last_failed_row() -> None:
+    file = opened(b"Email,Name,Plan\nno\na@example.com\nb@example.com\n")
+    found = failed_rows(file.reader, iter([RowError(2, "invalid_email", "why")]))
+    assert [row.error.row for row in found] == [2]
+    assert next(iter(file.reader))[0] == 3
+
+
+def same_reasons(errors: list[RowError]) -> list[Any]:
+    return [replace(error, row=0) for error in errors]
+
+
+cell = st.one_of(
+    st.sampled_from(["", " ", "a@example.com", "no email", "x" * 600, "7", *REPORT_COLUMNS]),
+    st.text(st.characters(codec="utf-8"), max_size=5),
+)
+tables = st.lists(st.lists(cell, max_size=9), max_size=8)
+
+
+@given(tables, st.sampled_from(DELIMITERS))
+@example([["no", "", "", "", "", "", " ", ""]], ",")
+@example([["no", "", "", "", "", "", "12", "beyond"]], ",")
+def test_a_report_sent_again_fails_the_same_rows_for_the_same_reasons(
+    table: list[list[str]], delimiter: str
+) -> None:
+    content = written([HEADER, *table], delimiter)
+    failed = reference(content, delimiter)
+    again = report(content, delimiter)
+    second = reference(again, delimiter)
+    assert second.total == len(failed.errors)
+    assert same_reasons(second.errors) == same_reasons(failed.errors)
+    # And what comes of it the second time differs in nothing but the numbers.
+    third = report(again, delimiter)
+    assert [row[:-2] for row in rows_of(third, delimiter)] == [
+        row[:-2] for row in rows_of(again, delimiter)
+    ]
+
+
+@given(tables, st.sampled_from(DELIMITERS))
+def test_a_report_that_was_mended_imports_its_rows(table: list[list[str]], delimiter: str) -> None:
+    content = written([HEADER, *table], delimiter)
+    header, *rows = rows_of(report(content, delimiter), delimiter)
+    for number, row in enumerate(rows):
+        row[0], row[1], row[3] = f"mended{number}@example.com", "Name", "plan"
+        # What was shifted, a person moves back; the last two cells come along.
+        del row[len(HEADER) : -2]
+    mended = reference(written([header, *rows], delimiter), delimiter)
+    assert mended.errors == []
+    assert len(mended.contacts) == len(rows)
+
+
+def test_a_row_that_a_person_adds_to_a_report_is_as_good_as_any_other() -> None:
+    content = report(FILE) + b"new@example.com,New\r\nshifted@example.com,N,,,,,beyond\r\n"
+    again = reference(content)
+    assert "new@example.com" in again.contacts
+    assert again.errors[-1].code == "too_many_cells"
+
+
+@pytest.mark.parametrize(
+    ("partition", "lost"),
+    [
+        (None, {2, 3, 4, 6, 7}),
+        (Partition(1), {4, 6, 7}),
+        (Partition(2, ended=True), {7}),
+        (Partition(3, ended=True), set()),
+        (Partition(3, ended=True, gaps=frozenset({1})), {4, 6}),
+        (Partition(3, ended=True, lost=frozenset({0})), {2, 3}),
+    ],
+)
+def test_rows_that_nobody_counted_are_found_again(
+    monkeypatch: pytest.MonkeyPatch, partition: Partition | None, lost: set[int]
+) -> None:
+    monkeypatch.setattr("contact_imports.files.split.MAX_BATCH_ROWS", 2)
+    content = b"Email,Name,Plan\na@x.org\na@x.org\na@x.org\n\na@x.org,1,2,3\na@x.org\n"
+    file = opened(content)
+    found = LostRows(file.reader.blocks(), file.columns, {0: partition})
+    assert {number for number in range(100) if number in found} == lost
+    file = opened(content)
+    rows: list[FailedRow] = list(failed_rows(file.reader, iter([]), found))
+    assert {row.error.row for row in rows} == lost
+    assert {row.error.code for row in rows} <= {"not_processed"}

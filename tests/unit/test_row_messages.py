@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contact_imports.files.split import row_batches
+from contact_imports.messages.row_messages import (
+    PartitionEnd,
+    RowBatch,
+    decode_message,
+    encode_partition_end,
+    encode_row_batch,
+)
+from contact_imports.model.column_map import ColumnMap, find_columns
+from contact_imports.model.contact import OnConflict
+from contact_imports.model.import_job import Import, ImportOptions, Status, new_import_id
+
+NOW = datetime(2030, 1, 2, tzinfo=UTC)
+COLUMNS = find_columns(ColumnMap(email="E", name="N"), ["E", "N"])
+JOB = Import(
+    new_import_id(NOW),
+    "demo",
+    Status.PROCESSING,
+    ImportOptions(ColumnMap(email="E", name="N"), OnConflict.SKIP, tags=("a", "b")),
+    NOW,
+)
+
+
+@given(st.lists(st.text(min_size=1, max_size=10), min_size=1, max_size=5))
+def test_rows_come_out_as_they_went_in(names: list[str]) -> None:
+    records = [(n, ["a@example.com", name]) for n, name in enumerate(names, 2)]
+    (batch,) = row_batches([(number, [record]) for number, record in records], COLUMNS, 1)
+    body = encode_row_batch(JOB, COLUMNS.fields, batch).decode()
+    message = decode_message(body)
+    assert isinstance(message, RowBatch)
+    assert message.rows == records
+    assert (message.importId, message.projectId) == (JOB.id, "demo")
+    assert (message.partition, message.seq, message.last) == (0, 0, True)
+    assert (message.onConflict, message.tags) == (OnConflict.SKIP, ("a", "b"))
+    # What SQS takes: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+    assert all(
+        c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c >= "\U00010000"
+        for c in body
+    )
+
+
+def test_rows_that_are_rejected_keep_their_reason() -> None:
+    (batch,) = row_batches([(2, [["a@example.com", "n", "shifted"]])], COLUMNS, 1)
+    message = decode_message(encode_row_batch(JOB, COLUMNS.fields, batch).decode())
+    assert isinstance(message, RowBatch)
+    assert [(number, code) for number, code, _ in message.rejected] == [(2, "too_many_cells")]
+
+
+def test_the_end_of_a_partition() -> None:
+    end = PartitionEnd(importId=JOB.id, projectId="demo", partition=3)
+    assert decode_message(encode_partition_end(end)) == end
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{}", "[]", '{"kind":"other"}', '{"kind":"rows","importId":"x"}']
+)
+def test_what_is_no_message(body: str) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode_message(body)
+
+
+def test_an_error_about_a_message_quotes_no_value() -> None:
+    with pytest.raises(msgspec.DecodeError) as refused:
+        decode_message(
+            '{"kind":"end","importId":"i","projectId":"p","partition":"ada@example.com"}'
+        )
+    assert "ada@example.com" not in str(refused.value)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contact_imports.model.contact import Contact, OnBlank, Row, normalise_email
+from contact_imports.model.errors import RowError
+from contact_imports.model.limits import MAX_CUSTOM_VALUE_CHARS, MAX_VALUE_CHARS
+from contact_imports.model.row_validation import RowReader, is_email
+
+
+def read_row(
+    number: int,
+    fields: Sequence[str],
+    cells: list[str],
+    tags: list[str],
+    on_blank: OnBlank = OnBlank.KEEP,
+) -> Row | RowError:
+    return RowReader(fields, tags, on_blank).read(number, cells)
+
+
+FIELDS = ("email", "firstName", "customFields.plan")
+
+
+def test_a_row_is_trimmed_lower_cased_and_without_blanks() -> None:
+    row = read_row(7, FIELDS, ["  Ada@Example.COM ", " Ada ", "  "], ["a", "b"])
+    assert row == Row(
+        7, Contact("ada@example.com", {"firstName": "Ada"}, {}, frozenset({"a", "b"}))
+    )
+
+
+def test_values_keep_leading_zeros_quotes_and_line_ends_inside() -> None:
+    row = read_row(2, ("email", "phone", "name"), ["a@example.com", "007", 'x\n"y"'], [])
+    assert isinstance(row, Row)
+    assert row.contact.fields == {"phone": "007", "name": 'x\n"y"'}
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "",
+        "   ",
+        "no-at.example.com",
+        "a@",
+        "@example.com",
+        "a@@example.com",
+        "a b@example.com",
+        "a@b",
+    ],
+)
+def test_a_row_without_a_valid_email_is_failed(email: str) -> None:
+    error = read_row(3, FIELDS, [email, "Ada", ""], [])
+    assert isinstance(error, RowError)
+    assert (error.row, error.code, error.field) == (3, "invalid_email", "email")
+    assert not email.strip() or email not in error.message
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [*MAX_VALUE_CHARS.items(), ("customFields.plan", MAX_CUSTOM_VALUE_CHARS)],
+)
+def test_a_value_over_its_limit_fails_the_row(name: str, limit: int) -> None:
+    fits = read_row(2, ("email", name), ["a@example.com", "é" * limit], [])
+    assert isinstance(fits, Row)
+    error = read_row(2, ("email", name), ["a@example.com", "é" * (limit + 1)], [])
+    assert isinstance(error, RowError)
+    assert (error.code, error.field) == ("value_too_long", name)
+
+
+def test_a_blank_cell_clears_nothing_by_itself() -> None:
+    row = read_row(2, ("email", "phone"), ["a@example.com", ""], [])
+    assert isinstance(row, Row)
+    assert row.cleared == frozenset()
+
+
+locals_ = st.one_of(
+    st.text("ab1.!#$%&'*+/=?^_`{|}~-", min_size=1, max_size=6),
+    st.text(min_size=1, max_size=4),
+    st.sampled_from(["a" * 64, "a" * 65, "é", '"a b"', "a@b", "A"]),
+)
+domains = st.one_of(
+    st.text("ab1.-", min_size=1, max_size=8).map(lambda text: f"{text}.org"),
+    st.text(min_size=1, max_size=4),
+    st.sampled_from(
+        [
+            *(
+                "example.com",
+                "x",
+                "localhost",
+                "a.test",
+                "münchen.de",
+                "xn--mnchen-3ya.de",
+                "[1.2.3.4]",
+            ),
+            *("x" * 63 + ".org", "x" * 64 + ".org", ".".join(["d" * 61] * 3) + ".org", "a..org"),
+        ]
+    ),
+)
+
+
+@settings(max_examples=2000)
+@given(st.one_of(st.builds("{}@{}".format, locals_, domains), st.text(max_size=10)))
+def test_an_email_is_what_the_library_takes_for_one(text: str) -> None:
+    email = normalise_email(text)
+    try:
+        validate_email(email, check_deliverability=False)
+        expected = True
+    except EmailNotValidError:
+        expected = False
+    assert is_email(email) is expected

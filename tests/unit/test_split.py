@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contact_imports.files.records import Block, Record
+from contact_imports.files.split import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_ROWS,
+    EncodedBatch,
+    Repeats,
+    email_of,
+    mapped_cells,
+    partition_count,
+    partition_of,
+    row_batches,
+)
+from contact_imports.model.column_map import Columns
+from contact_imports.model.contact import normalise_email
+from contact_imports.model.errors import RowError
+from contact_imports.model.limits import MAX_ROW_BYTES
+
+COLUMNS = Columns(("email", "name"), (2, 0), 3)
+
+
+def blocks(records: Iterable[Record]) -> Iterator[Block]:
+    """Records as a reader gives them, one at a time."""
+    return ((number, [record]) for number, record in records)
+
+
+def test_partitions_grow_with_the_file_up_to_64() -> None:
+    kib = 1024
+    sizes = [0, 1, 512 * kib, 512 * kib + 1, 32 * 1024 * kib, 5 * 1024**3]
+    assert [partition_count(size) for size in sizes] == [1, 1, 1, 2, 64, 64]
+
+
+def test_the_partition_of_an_email_never_changes() -> None:
+    # CRC-32, by its published check value: a running import must survive a deployment.
+    assert partition_of("123456789", 2**32) == 0xCBF43926
+    assert partition_of("123456789", 64) == 0xCBF43926 % 64
+
+
+def test_cells_are_picked_and_missing_ones_are_blank() -> None:
+    assert mapped_cells(2, ["n", "x", "e"], COLUMNS) == ["e", "n"]
+    assert mapped_cells(2, ["n"], COLUMNS) == ["", "n"]
+    assert mapped_cells(2, ["n", "x", "e", "", " "], COLUMNS) == ["e", "n"]
+
+
+def test_values_beyond_the_header_are_an_error() -> None:
+    error = mapped_cells(9, ["n", "x", "e", "", "more"], COLUMNS)
+    assert isinstance(error, RowError)
+    assert (error.row, error.code) == (9, "too_many_cells")
+
+
+def test_a_row_over_the_limit_is_an_error() -> None:
+    room = MAX_ROW_BYTES - len(orjson.dumps(["e", ""]))
+    assert mapped_cells(2, ["x" * room, "", "e"], COLUMNS) == ["e", "x" * room]
+    error = mapped_cells(2, ["x" * (room + 1), "", "e"], COLUMNS)
+    assert isinstance(error, RowError)
+    assert error.code == "row_too_large"
+    # What is not mapped may be as large as it likes.
+    assert mapped_cells(2, ["n", "x" * 10 * MAX_ROW_BYTES, "e"], COLUMNS) == ["e", "n"]
+
+
+def batches_of(records: list[Record], partitions: int) -> list[EncodedBatch]:
+    return list(row_batches(blocks(records), COLUMNS, partitions))
+
+
+def numbers(batch: EncodedBatch) -> list[int]:
+    both = orjson.loads(batch.rows) + orjson.loads(batch.rejected)
+    return sorted(row[0] for row in both)
+
+
+emails = st.sampled_from([f"{letter}@example.com" for letter in "abcdefgh"]).map(
+    lambda email: email.upper() if email[0] in "aceg" else f" {email}"
+)
+records = st.lists(
+    st.one_of(
+        emails.map(lambda email: ["n", "", email]),
+        emails.map(lambda email: ["n", "", email, "shifted"]),
+        st.just([]),
+        st.just([""]),
+        st.just(["only a name"]),
+    ),
+    max_size=50,
+).map(lambda rows: list(enumerate(rows, 2)))
+
+
+@given(records, st.integers(1, 9))
+def test_every_row_is_sent_once_and_emails_stay_together_in_order(
+    records: list[Record], partitions: int
+) -> None:
+    sent = batches_of(records, partitions)
+    rows = [number for number, cells in records if any(cell.strip() for cell in cells)]
+    assert sorted(number for batch in sent for number in numbers(batch)) == rows
+    by_number = dict(records)
+    for partition in range(partitions):
+        of_partition = [batch for batch in sent if batch.partition == partition]
+        assert [batch.seq for batch in of_partition] == list(range(len(of_partition)))
+        assert [batch.last for batch in of_partition] == [False] * (len(of_partition) - 1) + [True]
+        order = [number for batch in of_partition for number in numbers(batch)]
+        assert order == sorted(order)
+        for number in order:
+            cells = by_number[number]
+            email = normalise_email(cells[2]) if len(cells) > 2 else ""
+            assert partition_of(email, partitions) == partition
+
+
+@given(records, st.integers(1, 9))
+def test_the_split_is_deterministic(records: list[Record], partitions: int) -> None:
+    assert batches_of(records, partitions) == batches_of(records, partitions)
+
+
+@pytest.mark.parametrize("rows", [0, 1, MAX_BATCH_ROWS, MAX_BATCH_ROWS + 1, 3 * MAX_BATCH_ROWS])
+def test_a_batch_has_at_most_so_many_rows(rows: int) -> None:
+    sent = batches_of([(n, ["n", "", "a@example.com"]) for n in range(2, rows + 2)], 1)
+    sizes = [len(numbers(batch)) for batch in sent]
+    assert sum(sizes) == rows
+    assert len(sizes) == max(1, -(-rows // MAX_BATCH_ROWS))
+    assert max(sizes) <= MAX_BATCH_ROWS
+
+
+def test_a_batch_has_at_most_so_many_bytes() -> None:
+    wide = [(n, ["x" * 60_000, "", "a@example.com"]) for n in range(2, 12)]
+    sent = batches_of(wide, 1)
+    assert [len(numbers(batch)) for batch in sent] == [4, 4, 2]
+    assert all(len(batch.rows) <= MAX_BATCH_BYTES + MAX_BATCH_ROWS for batch in sent)
+
+
+@given(st.lists(st.sampled_from([f"{n}@example.com" for n in range(30)])))
+def test_repeats_are_all_known(emails: list[str]) -> None:
+    repeats = Repeats()
+    for email in emails:
+        repeats.add(email)
+    repeated = {email for email in emails if emails.count(email) > 1}
+    assert {email for email in set(emails) if email in repeats} == repeated
+
+
+def test_rows_of_repeated_emails_are_marked_where_it_was_asked_for() -> None:
+    records = [
+        (n, ["", "", email]) for n, email in enumerate(("a@x.org", "b@x.org", "A@x.org "), 2)
+    ]
+    repeats = Repeats()
+    for _, record in records:
+        repeats.add(email_of(record, COLUMNS))
+    marked = [batch.repeated for batch in row_batches(blocks(records), COLUMNS, 1, repeats)]
+    assert marked == [(2, 4)]
+    assert [batch.repeated for batch in row_batches(blocks(records), COLUMNS, 1)] == [()]
