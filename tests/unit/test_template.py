@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from contact_imports.model.import_job import (
     UPLOAD_DEADLINE_SECONDS,
 )
 from contact_imports.model.limits import MAX_FILE_BYTES, MAX_UPLOAD_BYTES
+from local.stack import ROOT
 from tests.template import load, resources
 
 FUNCTIONS = resources("AWS::Serverless::Function")
@@ -231,3 +233,10 @@ def test_row_batches_are_received_one_by_one_and_have_time_to_wait() -> None:
     assert event["Properties"]["BatchSize"] == 1
     assert function["Timeout"] >= PATIENCE_SECONDS + 20
     assert 2 * function["Timeout"] < QUIET_AFTER.total_seconds()
+
+
+def test_the_functions_have_the_sdk_that_the_tests_had() -> None:
+    # The managed runtime's own changes under a deployed function, with other retries and protocols.
+    layer = (ROOT / "layers" / "contact_imports" / "requirements.txt").read_text().splitlines()
+    for name in ("boto3", "botocore"):
+        assert f"{name}=={version(name)}" in layer
