@@ -52,13 +52,13 @@ build: ## `sam build` for the Lambda runtime RUNTIME, whose Python must be there
 	$(RUNTIME) -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build
 
 test: $(SETUP) ## unit, integration and end-to-end tests
-	@$(PY) -m pytest -m "not long" $(IN_PARALLEL)
+	@$(PY) -m pytest -m "not long and not chaos" $(IN_PARALLEL)
 
 test-long: $(SETUP) ## the tests that take minutes: 1,000,000 rows, a 1 GB file
 	@$(PY) -m pytest -m long -s
 
-chaos: $(SETUP) ## everything that may go wrong, with a table of what was tried; SCHEDULES random ones
-	@SCHEDULES=$(SCHEDULES) $(PY) -m pytest -q $(IN_PARALLEL) tests/simulation tests/integration/test_concurrent_imports.py tests/e2e/test_kills.py
+chaos: $(SETUP) $(TOOLS)/microburst/.made ## everything that may go wrong, with a table of what was tried; SCHEDULES random ones
+	@SCHEDULES=$(SCHEDULES) $(PY) -m pytest -q $(IN_PARALLEL) tests/simulation tests/integration/test_concurrent_imports.py tests/e2e/test_kills.py tests/e2e/test_proxy.py
 
 soak: $(SETUP) ## random files under random schedules until one fails or you stop it
 	@while SCHEDULES=10000 $(PY) -m pytest -q tests/simulation/test_schedules.py; do :; done
@@ -91,7 +91,7 @@ revoke-key: .venv/.made ## revoke KEY, a key or its id
 
 lock: ## bring the locked versions up to date (needs uv)
 	uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url requirements/layer.in -o layers/contact_imports/requirements.txt
-	for name in bench dev sam ministack; do uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -c layers/contact_imports/requirements.txt requirements/$$name.in -o requirements/$$name.txt; done
+	for name in bench dev microburst ministack sam; do uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -c layers/contact_imports/requirements.txt requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: ## remove everything that was made
 	rm -rf .venv .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

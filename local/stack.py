@@ -121,11 +121,10 @@ class LocalStack:
             "TMPDIR": str(self.state / "tmp"),
             "STATE_DIR": str(self.state / "data"),
             "S3_DATA_DIR": str(self.state / "s3"),
+            # Functions use 127.0.0.1 unless told otherwise; with TLS, this would keep them from trusting it.
+            **({} if self.ca_file else {"AWS_ENDPOINT_URL": self.endpoint}),
             **self.settings,
         }
-        if not self.ca_file:
-            # Functions use 127.0.0.1 unless told otherwise; with TLS, this would keep them from trusting it.
-            environment["AWS_ENDPOINT_URL"] = self.endpoint
         with self._log_file.open("wb") as log:
             self._process = subprocess.Popen(
                 [TOOLS / "ministack" / "bin" / "python", "-m", "ministack"],
