@@ -240,3 +240,31 @@ def test_the_functions_have_the_sdk_that_the_tests_had() -> None:
     layer = (ROOT / "layers" / "contact_imports" / "requirements.txt").read_text().splitlines()
     for name in ("boto3", "botocore"):
         assert f"{name}=={version(name)}" in layer
+
+
+def test_ten_thousand_files_dropped_at_once_end_in_a_new_account() -> None:
+    # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: new accounts have ten
+    # concurrent executions. One is left to the API; small files take the processor two seconds, cold.
+    account, api, files, seconds_a_file = 10, 1, 10_000, 2
+    processors = account - api - load()["Parameters"]["RowBatchConcurrency"]["Default"]
+    age = FUNCTIONS["ProcessorFunction"]["EventInvokeConfig"]["MaximumEventAgeInSeconds"]
+    assert files * seconds_a_file / processors < age
+
+
+@pytest.mark.parametrize(
+    ("function", "parameter"),
+    [
+        ("ApiFunction", "ApiReservedConcurrency"),
+        ("ProcessorFunction", "ProcessorReservedConcurrency"),
+    ],
+)
+def test_concurrency_is_reserved_only_where_that_is_asked_for(
+    function: str, parameter: str
+) -> None:
+    template = load()
+    assert template["Parameters"][parameter]["Default"] == 0
+    condition, reserved, otherwise = FUNCTIONS[function]["ReservedConcurrentExecutions"]["Fn::If"]
+    assert template["Conditions"][condition] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, 0]}]
+    }
+    assert (reserved, otherwise) == ({"Ref": parameter}, {"Ref": "AWS::NoValue"})

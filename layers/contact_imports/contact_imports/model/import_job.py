@@ -13,15 +13,19 @@ from typing import Any
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict, Outcome
 
-UPLOAD_DEADLINE_SECONDS = 2 * 3600
-"""How long an import may be without a checked file before it is failed: the upload never came, or no
-processor ever got to it. Above what the template gives the processor to try."""
+UPLOAD_DEADLINE_SECONDS = 7 * 3600
+"""How long an import may be without a checked file before it is failed. Above the time that the template
+gives the processor: six hours in which Lambda may still start it, and three tries."""
 
 UPLOAD_FORM_SECONDS = 3600
 """How long an upload may begin after its form was given out. S3 looks at the time when a request begins."""
 
-PENDING_DEADLINE_SECONDS = 6 * 3600
-"""How long an import may be pending: the form's time, and that of a slow upload of the largest file."""
+SLOWEST_UPLOAD_SECONDS = 4 * 3600
+"""How long the upload of the largest file may take: 5 GiB at 3 Mbit/s."""
+
+PENDING_DEADLINE_SECONDS = UPLOAD_FORM_SECONDS + SLOWEST_UPLOAD_SECONDS + UPLOAD_DEADLINE_SECONDS
+"""How long an import may be pending: until the form expires, while the file is uploaded, and until the
+processor has had its time."""
 
 REPORT_SECONDS = 15 * 60
 """How long an import that has ended waits for its failed-rows report before its end is shown without."""
