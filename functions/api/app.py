@@ -32,6 +32,7 @@ from contact_imports.aws.api_keys_table import ApiKey, ApiKeyTable, Scope
 from contact_imports.aws.clients import fast_session
 from contact_imports.aws.environment import ApiEnvironment
 from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.report_files import ReportFiles
 from contact_imports.aws.uploads_bucket import Uploads
 from contact_imports.jobs.create_import import (
     authenticate,
@@ -87,6 +88,10 @@ def import_table() -> ImportTable:
 
 def uploads() -> Uploads:
     return Uploads(s3, environment().UPLOADS_BUCKET)
+
+
+def reports() -> ReportFiles:
+    return ReportFiles(s3, environment().UPLOADS_BUCKET)
 
 
 def header(name: str) -> str | None:
@@ -260,9 +265,9 @@ def get_import_errors(
     job = get_import(key, checked_id(id), import_table())
     now = datetime.now(UTC)
     if format == "json":
-        data = failed_rows_page(job, uploads(), limit, cursor, now)
+        data = failed_rows_page(job, reports(), limit, cursor, now)
         return Response(200, content_types.APPLICATION_JSON, {"success": True, "data": data})
-    report = failed_rows_csv(job, uploads(), now)
+    report = failed_rows_csv(job, reports(), now)
     if report.url is not None:
         return Response(302, content_types.TEXT_PLAIN, "", headers={"Location": report.url})
     headers = {"Content-Disposition": f'attachment; filename="{report_name(job)}"'}

@@ -18,7 +18,7 @@ from contact_imports.model.column_map_json import parse_column_map
 from contact_imports.model.import_job import ImportOptions
 from tests.e2e.conftest import END_SECONDS, Account, wait_for
 from tests.e2e.test_refusals import assert_refused
-from tests.harness import counts_of, expected
+from tests.oracle import counts_of, expected
 
 COLUMN_MAP = {"email": "Email", "name": "Name"}
 OPTIONS = ImportOptions(parse_column_map(json.dumps(COLUMN_MAP)))

@@ -15,7 +15,8 @@ from contact_imports.aws.environment import (
     ProcessorEnvironment,
     RowBatchEnvironment,
 )
-from contact_imports.aws.imports_table import OPEN_INDEX, PROJECT_INDEX, QUIET_AFTER, REPORT_DUE
+from contact_imports.aws.imports_table import OPEN_INDEX, PROJECT_INDEX, REPORT_DUE
+from contact_imports.aws.project_writes import QUIET_AFTER
 from contact_imports.jobs.apply_row_batch import PATIENCE_SECONDS
 from contact_imports.model.import_job import (
     IMPORT_DEADLINE_SECONDS,

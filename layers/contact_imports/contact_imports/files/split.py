@@ -18,8 +18,8 @@ from contact_imports.model.column_map import REPORT_COLUMNS, Columns
 from contact_imports.model.contact import normalise_email
 from contact_imports.model.errors import RowError
 from contact_imports.model.limits import MAX_ROW_BYTES
+from contact_imports.model.progress import MAX_PARTITIONS
 
-MAX_PARTITIONS = 64
 PARTITION_BYTES = 512 * 1024
 """File bytes a partition: about 5,000 rows of usual width."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from contact_imports.aws.imports_table import ImportTable
-from contact_imports.aws.uploads_bucket import Uploads
+from contact_imports.aws.report_files import ReportFiles
 from contact_imports.files.failed_rows import PAGE_ROWS
 from contact_imports.model.column_map import REPORT_COLUMNS
 from contact_imports.model.errors import RequestError
@@ -59,20 +59,20 @@ def list_imports(
     return _list([_entry(job, now) for job in found], cursor)
 
 
-def failed_rows_csv(job: Import, uploads: Uploads, now: datetime) -> Report:
+def failed_rows_csv(job: Import, reports: ReportFiles, now: datetime) -> Report:
     """The report of an import's failed rows; raises RequestError (404, 409) where there is none."""
     if not _has_report(job, now):
         return Report("\ufeff" + ",".join(REPORT_COLUMNS) + "\r\n")
-    size = uploads.report_size(job)
+    size = reports.report_size(job)
     if size is None:
         raise _no_report()
     if size > MAX_INLINE_REPORT_BYTES:
-        return Report(None, uploads.report_url(job, report_name(job)))
-    return Report(uploads.report(job).decode())
+        return Report(None, reports.report_url(job, report_name(job)))
+    return Report(reports.report(job).decode())
 
 
 def failed_rows_page(
-    job: Import, uploads: Uploads, limit: int, cursor: int, now: datetime
+    job: Import, reports: ReportFiles, limit: int, cursor: int, now: datetime
 ) -> dict[str, Any]:
     """Up to `limit` failed rows in file order, from the `cursor`-th on, as the API's `data`.
 
@@ -80,7 +80,7 @@ def failed_rows_page(
     """
     if not _has_report(job, now):
         return _list([], None)
-    content = uploads.error_page(job, cursor // PAGE_ROWS)
+    content = reports.error_page(job, cursor // PAGE_ROWS)
     if content is None:
         if cursor < PAGE_ROWS:
             raise _no_report()
