@@ -50,7 +50,7 @@ from contact_imports.jobs.list_imports import (
 )
 from contact_imports.model.errors import RequestError
 from contact_imports.model.import_job import Status
-from contact_imports.model.limits import MAX_IDEMPOTENCY_KEY_CHARS
+from contact_imports.model.limits import MAX_IDEMPOTENCY_KEY_CHARS, MAX_REPORTED_ROWS
 
 logger = Logger()
 app = APIGatewayRestResolver()
@@ -199,7 +199,14 @@ def create_once(key: ApiKey, idempotency_key: str | None, form: ImportForm) -> d
 def get_imports(
     project_id: Annotated[str, Query(alias="projectId", description="Project ID")],
     status: Annotated[Status | None, Query(description="Only those with this status")] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many")] = 20,
+    limit: Annotated[
+        int,
+        Query(
+            ge=1,
+            le=MAX_PAGE,
+            description="How many at most. A page with large column maps has fewer: next_cursor goes on.",
+        ),
+    ] = 20,
     cursor: Annotated[
         str | None,
         Query(pattern="^[0-9a-f]{24}$", description="The next_cursor of the page before"),
@@ -258,7 +265,10 @@ def get_import_errors(
     format: Annotated[Literal["csv", "json"], Query(description="csv or json")] = "csv",  # noqa: A002
     limit: Annotated[int, Query(ge=1, le=MAX_ERRORS_PAGE, description="How many, of json")] = 100,
     cursor: Annotated[
-        int, Query(ge=0, description="The next_cursor of the page before, of json")
+        int,
+        Query(
+            ge=0, le=MAX_REPORTED_ROWS, description="The next_cursor of the page before, of json"
+        ),
     ] = 0,
 ) -> Response[Any]:
     key = api_key(Scope.READ)
