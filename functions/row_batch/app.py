@@ -58,7 +58,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> BatchFailur
             handle_record(record)
         except Exception as error:
             logger.exception(
-                "row batch failed", message_id=record.messageId, error=type(error).__name__
+                "row batch failed", message_id=record.message_id, error=type(error).__name__
             )
             failed.append(record)
     return failures_of(failed)

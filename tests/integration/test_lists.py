@@ -54,7 +54,7 @@ def all_pages(key: str, **query: str) -> list[list[dict[str, Any]]]:
 def put_imports(pipeline: Pipeline, project: str, count: int, map_chars: int) -> list[Import]:
     """Imports of a project, newest first, with column maps of so many characters that take much of an answer."""
     headers = {f"{n}": "\U0001f4ab" * 100 for n in range(map_chars // 100)}
-    jobs = []
+    jobs: list[Import] = []
     for number in range(count):
         made = NOW + timedelta(seconds=number)
         status = Status.FAILED if number % 2 else Status.PROCESSING

@@ -399,7 +399,7 @@ class World:
         parsed = decode_message(message.body)
         if not isinstance(parsed, RowBatch):
             return True
-        state = self.pipeline.progress.get(parsed.importId, parsed.partition)
+        state = self.pipeline.progress.get(parsed.import_id, parsed.partition)
         return parsed.seq < state.next_seq
 
 
@@ -407,7 +407,7 @@ def _rows_of(messages: Iterable[Message], job: Import) -> set[int]:
     rows: set[int] = set()
     for message in messages:
         parsed = decode_message(message.body)
-        if isinstance(parsed, RowBatch) and parsed.importId == job.id:
+        if isinstance(parsed, RowBatch) and parsed.import_id == job.id:
             rows |= {row[0] for row in parsed.rows} | {row[0] for row in parsed.rejected}
     return rows
 

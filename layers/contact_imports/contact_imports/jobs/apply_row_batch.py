@@ -72,11 +72,11 @@ def handle_message(
     """
     outcomes: dict[Outcome, int] = {}
     if isinstance(message, PartitionEnd):
-        partition = stores.progress.end_partition(message.importId, message.partition)
+        partition = stores.progress.end_partition(message.import_id, message.partition)
         seq = None
     else:
         seq = message.seq
-        partition = stores.progress.get(message.importId, message.partition)
+        partition = stores.progress.get(message.import_id, message.partition)
         if not partition.is_closed_for(seq):
             contacts = _contacts_of(message, stores)
             # A batch that was overtaken must not be applied after the batches that were to follow it.
@@ -84,19 +84,19 @@ def handle_message(
                 results = _count_without_applying(message, contacts)
             else:
                 results = _BatchApplication(message, stores, contacts, now, partition).apply()
-            key = BatchKey(message.importId, message.partition, seq, message.last)
+            key = BatchKey(message.import_id, message.partition, seq, message.last)
             partition = stores.progress.commit(key, partition, results.outcomes, results.errors)
             outcomes = dict(results.outcomes)
-    ended = stores.imports.end_if_done(message.importId, now) if partition.done else None
-    return MessageResult(message.importId, message.partition, seq, outcomes, ended)
+    ended = stores.imports.end_if_done(message.import_id, now) if partition.done else None
+    return MessageResult(message.import_id, message.partition, seq, outcomes, ended)
 
 
 def _contacts_of(batch: RowBatch, stores: Stores) -> ContactTable | DryRunContacts:
     """The contacts that a batch is applied to: those of the project, or what a dry run makes of them."""
-    if not batch.dryRun:
+    if not batch.dry_run:
         return stores.contacts
     repeated = {normalise_email(row.cells[0]) for row in batch.rows if row.number in batch.repeated}
-    return DryRunContacts(stores.contacts, stores.dry_run_contacts, batch.importId, repeated)
+    return DryRunContacts(stores.contacts, stores.dry_run_contacts, batch.import_id, repeated)
 
 
 def _count_without_applying(batch: RowBatch, contacts: ContactTable | DryRunContacts) -> RowResults:
@@ -106,12 +106,12 @@ def _count_without_applying(batch: RowBatch, contacts: ContactTable | DryRunCont
         return results
     emails = {row.number: normalise_email(row.cells[0]) for row in batch.rows}
     stored = contacts.read(
-        batch.projectId, {email for email in emails.values() if _can_be_key(email)}
+        batch.project_id, {email for email in emails.values() if _can_be_key(email)}
     )
     batch_rows = (batch.rows[0].number, batch.rows[-1].number)
     for number, email in emails.items():
         counted = settle_row(
-            stored.get(email), number, batch_rows, batch.importId, batch.onConflict
+            stored.get(email), number, batch_rows, batch.import_id, batch.on_conflict
         )
         results.outcomes[counted.outcome] += 1
         if counted.error:
@@ -134,11 +134,11 @@ class _BatchApplication:
         self._writes = stores.writes
         self._contacts = contacts
         self._now = now
-        self._reader = RowReader(batch.fields, batch.tags, batch.onBlank)
+        self._reader = RowReader(batch.fields, batch.tags, batch.on_blank)
         self._overtaking = partition.next_seq < batch.seq or bool(partition.gaps)
-        self._expects_new = partition.mostly_new and not batch.dryRun
+        self._expects_new = partition.mostly_new and not batch.dry_run
         self._until = time.monotonic() + PATIENCE_SECONDS
-        self._quiet = batch.dryRun or stores.writes.is_quiet(batch.projectId, now)
+        self._quiet = batch.dry_run or stores.writes.is_quiet(batch.project_id, now)
 
     def apply(self) -> RowResults:
         """Applies the batch's rows, some contacts at a time, and counts them."""
@@ -163,19 +163,19 @@ class _BatchApplication:
         """
         batch, results = self._batch, RowResults(Counter(), [])
         pending = self._read_rows(sent, results)
-        expects_new, consistent = self._expects_new, batch.dryRun
+        expects_new, consistent = self._expects_new, batch.dry_run
         while pending:
             stored: dict[str, StoredContact] = {}
             if not expects_new:
                 stored = self._contacts.read(
-                    batch.projectId, pending, consistent=consistent, until=self._until
+                    batch.project_id, pending, consistent=consistent, until=self._until
                 )
             merged = {
                 email: fold_rows(
                     stored.get(email),
                     rows,
-                    batch.importId,
-                    batch.onConflict,
+                    batch.import_id,
+                    batch.on_conflict,
                     overtaking=self._overtaking,
                 )
                 for email, rows in pending.items()
@@ -185,9 +185,9 @@ class _BatchApplication:
             if not consistent and not self._quiet:
                 to_repeat = {email for email, merge in merged.items() if merge.after is None}
             if writes:
-                if not batch.dryRun:
-                    self._writes.note(batch.projectId, self._now)
-                to_repeat |= self._contacts.write(batch.projectId, writes, self._until)
+                if not batch.dry_run:
+                    self._writes.note(batch.project_id, self._now)
+                to_repeat |= self._contacts.write(batch.project_id, writes, self._until)
             for email, merge in merged.items():
                 if email not in to_repeat:
                     results.outcomes.update(merge.outcomes.values())

@@ -42,9 +42,11 @@ class RejectedRow(NamedTuple):
     message: str
 
 
-class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
-    importId: ImportId
-    projectId: str
+class _Message(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind"
+):
+    import_id: ImportId
+    project_id: str
     partition: PartitionNumber
 
 
@@ -54,10 +56,10 @@ class RowBatch(_Message, frozen=True, kw_only=True, tag="rows"):
     seq: Seq
     last: bool
     fields: tuple[str, ...]
-    onConflict: OnConflict
-    onBlank: OnBlank = OnBlank.KEEP
+    on_conflict: OnConflict
+    on_blank: OnBlank = OnBlank.KEEP
     tags: tuple[str, ...]
-    dryRun: bool = False
+    dry_run: bool = False
     repeated: frozenset[int] = frozenset()
     rows: list[SentRow]
     rejected: list[RejectedRow]
