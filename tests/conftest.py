@@ -6,11 +6,16 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
 from local.stack import ROOT, LocalStack, free_port
 from tests import template
 
 BUCKET = "uploads"
+
+# How long one example takes depends on what else the machine does.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")

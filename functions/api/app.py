@@ -32,6 +32,7 @@ from contact_imports.aws.api_keys_table import ApiKey, ApiKeyTable, Scope
 from contact_imports.aws.clients import fast_session
 from contact_imports.aws.environment import ApiEnvironment
 from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.report_files import ReportFiles
 from contact_imports.aws.uploads_bucket import Uploads
 from contact_imports.jobs.create_import import (
     authenticate,
@@ -49,7 +50,7 @@ from contact_imports.jobs.list_imports import (
 )
 from contact_imports.model.errors import RequestError
 from contact_imports.model.import_job import Status
-from contact_imports.model.limits import MAX_IDEMPOTENCY_KEY_CHARS
+from contact_imports.model.limits import MAX_IDEMPOTENCY_KEY_CHARS, MAX_REPORTED_ROWS
 
 logger = Logger()
 app = APIGatewayRestResolver()
@@ -87,6 +88,10 @@ def import_table() -> ImportTable:
 
 def uploads() -> Uploads:
     return Uploads(s3, environment().UPLOADS_BUCKET)
+
+
+def reports() -> ReportFiles:
+    return ReportFiles(s3, environment().UPLOADS_BUCKET)
 
 
 def header(name: str) -> str | None:
@@ -194,7 +199,14 @@ def create_once(key: ApiKey, idempotency_key: str | None, form: ImportForm) -> d
 def get_imports(
     project_id: Annotated[str, Query(alias="projectId", description="Project ID")],
     status: Annotated[Status | None, Query(description="Only those with this status")] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many")] = 20,
+    limit: Annotated[
+        int,
+        Query(
+            ge=1,
+            le=MAX_PAGE,
+            description="How many at most. A page with large column maps has fewer: next_cursor goes on.",
+        ),
+    ] = 20,
     cursor: Annotated[
         str | None,
         Query(pattern="^[0-9a-f]{24}$", description="The next_cursor of the page before"),
@@ -253,16 +265,19 @@ def get_import_errors(
     format: Annotated[Literal["csv", "json"], Query(description="csv or json")] = "csv",  # noqa: A002
     limit: Annotated[int, Query(ge=1, le=MAX_ERRORS_PAGE, description="How many, of json")] = 100,
     cursor: Annotated[
-        int, Query(ge=0, description="The next_cursor of the page before, of json")
+        int,
+        Query(
+            ge=0, le=MAX_REPORTED_ROWS, description="The next_cursor of the page before, of json"
+        ),
     ] = 0,
 ) -> Response[Any]:
     key = api_key(Scope.READ)
     job = get_import(key, checked_id(id), import_table())
     now = datetime.now(UTC)
     if format == "json":
-        data = failed_rows_page(job, uploads(), limit, cursor, now)
+        data = failed_rows_page(job, reports(), limit, cursor, now)
         return Response(200, content_types.APPLICATION_JSON, {"success": True, "data": data})
-    report = failed_rows_csv(job, uploads(), now)
+    report = failed_rows_csv(job, reports(), now)
     if report.url is not None:
         return Response(302, content_types.TEXT_PLAIN, "", headers={"Location": report.url})
     headers = {"Content-Disposition": f'attachment; filename="{report_name(job)}"'}

@@ -12,7 +12,7 @@ import requests
 from contact_imports.model.contact import Contact
 from local.client import ImportsClient
 from local.stack import LocalStack
-from tests.harness import contacts_of
+from tests.pipeline import contacts_of
 
 T = TypeVar("T")
 

@@ -10,22 +10,12 @@ import requests
 from contact_imports.aws.api_keys_table import ApiKeyTable, Scope, key_id_of
 from contact_imports.model.limits import MAX_UPLOAD_BYTES
 from tests.e2e.conftest import Account
+from tests.e2e.refused import assert_refused
 
 FILE = b"Email,Name\na@example.com,A\n"
 COLUMN_MAP = {"email": "Email"}
 PATH = "/v1/contacts/imports"
 NO_IMPORT = "0123456789abcdef01234567"
-
-
-def assert_refused(response: requests.Response, status: int, code: str) -> dict[str, Any]:
-    assert response.status_code == status, response.text
-    assert response.headers["Content-Type"] == "application/json"
-    answer: dict[str, Any] = response.json()
-    assert answer["success"] is False
-    assert answer["code"] == code
-    assert len(answer["error"]) > 20
-    assert set(answer) <= {"success", "error", "code", "data"}
-    return answer
 
 
 @pytest.mark.parametrize(

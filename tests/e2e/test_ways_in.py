@@ -17,8 +17,8 @@ from contact_imports.jobs.list_imports import MAX_INLINE_REPORT_BYTES
 from contact_imports.model.column_map_json import parse_column_map
 from contact_imports.model.import_job import ImportOptions
 from tests.e2e.conftest import END_SECONDS, Account, wait_for
-from tests.e2e.test_refusals import assert_refused
-from tests.harness import counts_of, expected
+from tests.e2e.refused import assert_refused
+from tests.oracle import counts_of, expected
 
 COLUMN_MAP = {"email": "Email", "name": "Name"}
 OPTIONS = ImportOptions(parse_column_map(json.dumps(COLUMN_MAP)))

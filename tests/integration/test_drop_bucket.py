@@ -15,7 +15,9 @@ from contact_imports.aws.uploads_bucket import Uploads
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict
 from contact_imports.model.import_job import Import, ImportOptions, Status, Upload
-from tests.harness import Context, Pipeline, counts_of, expected, failure_event, handler
+from tests.events import Context, failure_event, handler
+from tests.oracle import counts_of, expected
+from tests.pipeline import Pipeline
 
 HEADER_SPEAKS = ImportOptions(None, delimiter=None)
 FILE = "E-mail Address;First Name;Plan\na@example.com;Zoë;pro\nno email;B;\na@example.com;;free\n"

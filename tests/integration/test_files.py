@@ -14,7 +14,8 @@ import pytest
 
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.import_job import ImportOptions, Status
-from tests.harness import Pipeline, counts_of, expected
+from tests.oracle import counts_of, expected
+from tests.pipeline import Pipeline
 
 OPTIONS = ImportOptions(ColumnMap(email="Email", name="Name", customFields={"note": "Note"}))
 ROWS = [

@@ -11,7 +11,9 @@ import pytest
 
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.import_job import REPORT_SECONDS, Import, ImportOptions, Status
-from tests.harness import Context, Pipeline, counts_of, ended_event, expected, handler
+from tests.events import Context, ended_event, handler
+from tests.oracle import counts_of, expected
+from tests.pipeline import Pipeline
 
 OPTIONS = ImportOptions(ColumnMap(email="Email", name="Name"))
 FILE = "Email,Name\n" + "".join(
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("many_batches")
 
 
 def csv_of(pipeline: Pipeline, job: Import) -> bytes:
-    return pipeline.uploads.report(job)
+    return pipeline.reports.report(job)
 
 
 def test_a_report_has_every_failed_row_in_file_order(pipeline: Pipeline, project: str) -> None:
@@ -104,7 +106,7 @@ def test_a_file_that_is_gone_has_no_report_but_ends(pipeline: Pipeline, project:
     pipeline.s3.delete_object(Bucket=pipeline.bucket, Key=f"imports/{project}/{job.id}.csv")
     ended = pipeline.finish(job)
     assert ended.reported
-    assert pipeline.uploads.report_size(job) is None
+    assert pipeline.reports.report_size(job) is None
 
 
 def test_a_report_that_is_made_again_is_the_same(pipeline: Pipeline, project: str) -> None:
@@ -123,7 +125,7 @@ def test_a_report_larger_than_a_part_and_a_page(
     content = b"Email,Name\n" + b"".join(b"no email %d,%s\n" % (n, b"x" * 80) for n in range(rows))
     ended = pipeline.run(project, content, OPTIONS)
     assert ended.counts.failed == rows
-    size = pipeline.uploads.report_size(ended)
+    size = pipeline.reports.report_size(ended)
     assert size is not None
     assert size > 8 * 1024 * 1024
     lines = csv_of(pipeline, ended).splitlines()

@@ -16,12 +16,11 @@ from contact_imports.aws.uploads_bucket import UploadGoneError
 from contact_imports.model.contact import OnConflict
 from contact_imports.model.import_job import ImportOptions, Upload
 from tests import template
-from tests.harness import Context, ended_event, failure_event, handler
+from tests.events import Context, ended_event, failure_event, handler
 from tests.multipart import CONTENT_TYPE, FIELDS, body
 from tests.simulation.aws_calls import Call, Crash, CrashPoint
-from tests.simulation.conftest import NewWorld, new_project
-from tests.simulation.test_crash_points import COLUMN_MAP, CONTENT, POISON, run
-from tests.simulation.world import PROCESSOR_TRIES, World
+from tests.simulation.one_import import COLUMN_MAP, CONTENT, POISON, run_import
+from tests.simulation.world import PROCESSOR_TRIES, NewWorld, World, new_project
 
 pytestmark = pytest.mark.usefixtures("small_batches")
 
@@ -92,7 +91,7 @@ def test_permissions_are_enough_and_no_more_than_enough(
 ) -> None:
     calls: list[Call] = []
     for poison, processor_fails in ((POISON, False), ({}, True)):
-        world = run(new_world, OnConflict.UPSERT, poison, processor_fails)
+        world = run_import(new_world, OnConflict.UPSERT, poison, processor_fails)
         calls += [call for invocation in world.calls.invocations for call in invocation]
     calls += _overdue(new_world(0))
     calls += _api(new_world(0))

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from contact_imports.aws.imports_table import Partition
 from contact_imports.files.contact_file import ContactFile, open_contact_file
 from contact_imports.files.failed_rows import FailedRow, LostRows, ReportWriter, failed_rows
 from contact_imports.files.records import DELIMITERS
 from contact_imports.model.column_map import REPORT_COLUMNS, ColumnMap
 from contact_imports.model.errors import RowError
 from contact_imports.model.import_job import ImportOptions
+from contact_imports.model.progress import Partition
 from tests.reference import ReferenceImport, reference_import
 
 COLUMN_MAP = ColumnMap(email="Email", name="Name", customFields={"plan": "Plan"})

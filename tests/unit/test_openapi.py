@@ -10,7 +10,7 @@ import yaml
 
 from contact_imports.model import limits
 from local.stack import ROOT
-from tests.harness import Context
+from tests.events import Context
 
 SEED = yaml.safe_load((ROOT / "tests" / "contract" / "openapi.yaml").read_text())
 OPERATIONS = [

@@ -16,7 +16,8 @@ from contact_imports.aws.environment import (
     ProcessorEnvironment,
     RowBatchEnvironment,
 )
-from contact_imports.aws.imports_table import OPEN_INDEX, PROJECT_INDEX, QUIET_AFTER, REPORT_DUE
+from contact_imports.aws.imports_table import OPEN_INDEX, PROJECT_INDEX, REPORT_DUE
+from contact_imports.aws.project_writes import QUIET_AFTER
 from contact_imports.jobs.apply_row_batch import PATIENCE_SECONDS
 from contact_imports.model.import_job import (
     IMPORT_DEADLINE_SECONDS,
@@ -25,6 +26,7 @@ from contact_imports.model.import_job import (
 )
 from contact_imports.model.limits import MAX_FILE_BYTES, MAX_UPLOAD_BYTES
 from local.stack import ROOT
+from tests.events import handler
 from tests.template import load, resources
 
 FUNCTIONS = resources("AWS::Serverless::Function")
@@ -166,6 +168,24 @@ def test_the_stream_starts_a_function_at_an_imports_end_alone_and_once() -> None
     (one,) = event["Properties"]["FilterCriteria"]["Filters"]
     assert json.loads(one["Pattern"]) == {"dynamodb": {"NewImage": {"report": {"S": [REPORT_DUE]}}}}
     assert event["Properties"]["MaximumRecordAgeInSeconds"] > REPORT_SECONDS
+    # The tries of one that fails slowly are over before the ends behind it are forgotten.
+    tries = event["Properties"]["MaximumRetryAttempts"] + 1
+    timeout = FUNCTIONS["ImportEndedFunction"]["Timeout"]
+    assert tries * timeout < event["Properties"]["MaximumRecordAgeInSeconds"] / 10
+
+
+def test_a_dead_letter_or_an_end_has_the_functions_time_to_itself(
+    function_environment: None,
+) -> None:
+    for function in ("DeadLetterFunction", "ImportEndedFunction"):
+        events = [event["Properties"] for event in FUNCTIONS[function]["Events"].values()]
+        sizes = [event["BatchSize"] for event in events if "Schedule" not in event]
+        assert set(sizes) == {1}
+    for function, left in (
+        ("DeadLetterFunction", handler("dead_letter").SWEEP_ENDS_BEFORE_TIMEOUT_MS),
+        ("ImportEndedFunction", handler("import_ended").REPORT_ENDS_BEFORE_TIMEOUT_MS),
+    ):
+        assert 0 < left < FUNCTIONS[function]["Timeout"] * 1000 / 3
 
 
 def test_what_the_gateway_refuses_has_the_errors_shape() -> None:

@@ -36,7 +36,7 @@ class RowQueue:
 
     def send_partition_end(self, import_id: str, project_id: str, partition: int) -> None:
         """Ends a partition after whatever of it is in the queue."""
-        message = PartitionEnd(importId=import_id, projectId=project_id, partition=partition)
+        message = PartitionEnd(import_id, project_id, partition)
         self.send(import_id, partition, "end", encode_partition_end(message))
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from contact_imports.files.bit_set import BitSet
 from contact_imports.files.records import Block, RecordReader, is_blank
 from contact_imports.files.split import cells_beyond, row_batches
 from contact_imports.model.column_map import REPORT_COLUMNS, Columns
@@ -55,21 +56,15 @@ class LostRows:
     def __init__(
         self, blocks: Iterable[Block], columns: Columns, partitions: Mapping[int, Counted | None]
     ) -> None:
-        self._bits = bytearray()
+        self._numbers = BitSet()
         for batch in row_batches(blocks, columns, len(partitions)):
             partition = partitions[batch.partition]
             if partition is None or not partition.counted(batch.seq):
                 for row in (*orjson.loads(batch.rows), *orjson.loads(batch.rejected)):
-                    self._add(row[0])
-
-    def _add(self, number: int) -> None:
-        missing = (number >> 3) + 1 - len(self._bits)
-        if missing > 0:
-            self._bits.extend(bytes(missing))
-        self._bits[number >> 3] |= 1 << (number & 7)
+                    self._numbers.add(row[0])
 
     def __contains__(self, number: int) -> bool:
-        return number >> 3 < len(self._bits) and bool(self._bits[number >> 3] & 1 << (number & 7))
+        return number in self._numbers
 
 
 def failed_rows(

@@ -13,13 +13,14 @@ from zlib import crc32
 
 from orjson import OPT_APPEND_NEWLINE, dumps
 
+from contact_imports.files.bit_set import BitSet
 from contact_imports.files.records import Block, is_blank
 from contact_imports.model.column_map import REPORT_COLUMNS, Columns
 from contact_imports.model.contact import normalise_email
 from contact_imports.model.errors import RowError
 from contact_imports.model.limits import MAX_ROW_BYTES
+from contact_imports.model.progress import MAX_PARTITIONS
 
-MAX_PARTITIONS = 64
 PARTITION_BYTES = 512 * 1024
 """File bytes a partition: about 5,000 rows of usual width."""
 
@@ -93,24 +94,22 @@ class Repeats:
     """
 
     def __init__(self) -> None:
-        self._once = bytearray(_REPEAT_BITS // 8)
-        self._more = bytearray(_REPEAT_BITS // 8)
+        self._once = BitSet(_REPEAT_BITS)
+        self._more = BitSet(_REPEAT_BITS)
 
     def add(self, email: str) -> None:
         """Notes an email that was read."""
-        byte, bit = self._place(email)
-        if self._once[byte] & bit:
-            self._more[byte] |= bit
-        self._once[byte] |= bit
+        place = self._place(email)
+        if place in self._once:
+            self._more.add(place)
+        self._once.add(place)
 
     def __contains__(self, email: str) -> bool:
-        byte, bit = self._place(email)
-        return bool(self._more[byte] & bit)
+        return self._place(email) in self._more
 
     @staticmethod
-    def _place(email: str) -> tuple[int, int]:
-        place = crc32(email.encode()) % _REPEAT_BITS
-        return place >> 3, 1 << (place & 7)
+    def _place(email: str) -> int:
+        return crc32(email.encode()) % _REPEAT_BITS
 
 
 @dataclass(frozen=True, slots=True)
