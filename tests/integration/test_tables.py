@@ -18,7 +18,7 @@ from contact_imports.aws.retry import StillUnprocessedError
 from contact_imports.model.contact import Contact, Outcome
 from contact_imports.model.errors import RowError
 from contact_imports.model.import_job import new_import_id
-from contact_imports.model.stored_contact import AppliedRows, StoredContact
+from contact_imports.model.stored_contact import AppliedRows, CreatedBy, StoredContact
 from local.stack import LocalStack
 from tests.harness import Pipeline
 
@@ -30,7 +30,7 @@ def stored(email: str, version: int = 1, **fields: str) -> StoredContact:
     return StoredContact(
         Contact(email, fields, {"k": "é", "": "x"} if fields else {}, frozenset(fields)),
         version,
-        (import_id, 7),
+        CreatedBy(import_id, 7),
         {import_id: (AppliedRows(4), AppliedRows(9, {8: "why"}))},
     )
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import Contact, OnBlank, OnConflict
 from contact_imports.model.import_job import ImportOptions, new_import_id
-from contact_imports.model.stored_contact import StoredContact
+from contact_imports.model.stored_contact import CreatedBy, StoredContact
 from tests.harness import Pipeline
 from tests.simulation.conftest import NewWorld, new_project
 from tests.simulation.world import Poison, World, describe
@@ -120,7 +120,7 @@ def run(scenario: Scenario, new_world: NewWorld) -> None:
 def put_before(pipeline: Pipeline, project: str, contacts: dict[str, Contact]) -> None:
     """Puts contacts there that another import has made."""
     other = new_import_id(datetime.now(UTC))
-    stored = [StoredContact(contact, 1, (other, 2)) for contact in contacts.values()]
+    stored = [StoredContact(contact, 1, CreatedBy(other, 2)) for contact in contacts.values()]
     assert pipeline.contacts.write(project, stored) == set()
 
 

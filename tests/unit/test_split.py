@@ -20,8 +20,8 @@ from contact_imports.files.split import (
     row_batches,
 )
 from contact_imports.model.column_map import Columns
-from contact_imports.model.contact import normalise_email
 from contact_imports.model.errors import RowError
+from contact_imports.model.identity import email_identity
 from contact_imports.model.limits import MAX_ROW_BYTES
 
 COLUMNS = Columns(("email", "name"), (2, 0), 3)
@@ -106,7 +106,7 @@ def test_every_row_is_sent_once_and_emails_stay_together_in_order(
         assert order == sorted(order)
         for number in order:
             cells = by_number[number]
-            email = normalise_email(cells[2]) if len(cells) > 2 else ""
+            email = email_identity(cells[2]) if len(cells) > 2 else ""
             assert partition_of(email, partitions) == partition
 
 

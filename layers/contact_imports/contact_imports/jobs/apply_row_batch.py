@@ -13,12 +13,18 @@ from itertools import islice
 from contact_imports.aws.contacts_table import ContactTable, DryRunContacts
 from contact_imports.aws.imports_table import BatchKey, ImportTable, Partition
 from contact_imports.messages.row_messages import PartitionEnd, RowBatch, RowMessage, SentRow
-from contact_imports.model.contact import Outcome, Row, normalise_email
+from contact_imports.model.contact import Outcome, Row
 from contact_imports.model.errors import RowError
+from contact_imports.model.identity import email_identity
 from contact_imports.model.import_job import Import
 from contact_imports.model.limits import MAX_EMAIL_CHARS
 from contact_imports.model.row_validation import RowReader
-from contact_imports.model.stored_contact import StoredContact, fold_rows, settle_row
+from contact_imports.model.stored_contact import (
+    BatchRows,
+    StoredContact,
+    count_without_applying,
+    merge_rows,
+)
 
 PATIENCE_SECONDS = 90
 """How long a batch waits for DynamoDB to take what it throttles: most of the function's time. A new table takes
@@ -89,7 +95,7 @@ def _contacts(
     """The contacts that a batch is applied to: those of the project, or what a dry run makes of them."""
     if not batch.dryRun:
         return contacts
-    repeated = {normalise_email(cells[0]) for row, cells in batch.rows if row in batch.repeated}
+    repeated = {email_identity(cells[0]) for row, cells in batch.rows if row in batch.repeated}
     return DryRunContacts(contacts, dry_run_contacts, batch.importId, repeated)
 
 
@@ -98,17 +104,19 @@ def _settle(batch: RowBatch, contacts: ContactTable | DryRunContacts) -> RowResu
     results = _rejected(batch)
     if not batch.rows:
         return results
-    emails = {number: normalise_email(cells[0]) for number, cells in batch.rows}
-    # DynamoDB refuses a key that is empty or over 1,024 bytes; no contact has such an email.
+    emails = {number: email_identity(cells[0]) for number, cells in batch.rows}
+    # No contact has an email that is empty or too long: there is nothing to read.
     stored = contacts.read(
         batch.projectId, {email for email in emails.values() if _possible(email)}
     )
-    numbers = (batch.rows[0][0], batch.rows[-1][0])
+    batch_rows = BatchRows(first=batch.rows[0][0], last=batch.rows[-1][0])
     for number, email in emails.items():
-        settled = settle_row(stored.get(email), number, numbers, batch.importId, batch.onConflict)
-        results.outcomes[settled.outcome] += 1
-        if settled.error:
-            results.errors.append(settled.error)
+        counted = count_without_applying(
+            stored.get(email), number, batch_rows, batch.importId, batch.onConflict
+        )
+        results.outcomes[counted.outcome] += 1
+        if counted.error:
+            results.errors.append(counted.error)
     return results
 
 
@@ -137,7 +145,7 @@ class _Work:
         """Applies the batch's rows, some contacts at a time, and counts them."""
         by_email: dict[str, list[SentRow]] = {}
         for row in self._batch.rows:
-            by_email.setdefault(normalise_email(row[1][0]), []).append(row)
+            by_email.setdefault(email_identity(row[1][0]), []).append(row)
         results = _rejected(self._batch)
         # Leaving it waits for all of them, whatever one raises: nothing goes on behind an answer.
         with ThreadPoolExecutor(_SLICES_AT_A_TIME) as threads:
@@ -148,7 +156,7 @@ class _Work:
         return results
 
     def _apply_some(self, sent: Mapping[str, list[SentRow]]) -> RowResults:
-        """Applies rows, by normalised email, and counts them.
+        """Applies rows, by their emails' identity, and counts them.
 
         Contacts are read cheaply first, or taken for new where those of the batch before were. A write says
         what it was made from, so that one from a stale read, or from none, is refused; a row that changes
@@ -163,8 +171,8 @@ class _Work:
                 stored = self._contacts.read(
                     batch.projectId, pending, consistent=consistent, until=self._until
                 )
-            folded = {
-                email: fold_rows(
+            merged = {
+                email: merge_rows(
                     stored.get(email),
                     rows,
                     batch.importId,
@@ -173,18 +181,18 @@ class _Work:
                 )
                 for email, rows in pending.items()
             }
-            writes = [fold.after for fold in folded.values() if fold.after is not None]
+            writes = [merge.after for merge in merged.values() if merge.after is not None]
             again = set[str]()
             if not consistent and not self._quiet:
-                again = {email for email, fold in folded.items() if fold.after is None}
+                again = {email for email, merge in merged.items() if merge.after is None}
             if writes:
                 if not batch.dryRun:
                     self._imports.note_writes(batch.projectId, self._now)
                 again |= self._contacts.write(batch.projectId, writes, self._until)
-            for email, fold in folded.items():
+            for email, merge in merged.items():
                 if email not in again:
-                    results.outcomes.update(fold.outcomes.values())
-                    results.errors.extend(fold.errors)
+                    results.outcomes.update(merge.outcomes.values())
+                    results.errors.extend(merge.errors)
             pending = {email: pending[email] for email in pending if email in again}
             expects_new, consistent = False, True
         return results

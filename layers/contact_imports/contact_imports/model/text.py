@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_JOINERS = "\u200c\u200d"
+JOINERS = "\u200c\u200d"
 """Persian and Indic spelling and emoji need them inside a value."""
 
-_NO_JOINERS = dict.fromkeys(map(ord, _JOINERS))
+_NO_JOINERS = dict.fromkeys(map(ord, JOINERS))
 
 _ZERO_WIDTH_JOINER = "\u200d"
 _VIRAMA_CLASS = 9
@@ -24,7 +24,7 @@ BLANKS = (
 )
 """What Python calls a blank, and what looks like one: the blank Braille pattern and the Hangul fillers."""
 
-_EDGES = BLANKS + _JOINERS
+_EDGES = BLANKS + JOINERS
 
 _REPLACED = {0x0B: "\n", 0x0C: "\n"} | {
     byte: bytes([byte]).decode("cp1252", errors="ignore") for byte in range(0x80, 0xA0)
