@@ -31,13 +31,16 @@ _QUOTES = ('""', "''", "``", "“”", "„“", "„”", "””", "‘’", "
 _BRACKETS = ("<>", "()", "[]", "「」", "『』", "＜＞", "（）")
 _PAIRS = frozenset(_QUOTES + _BRACKETS)
 """What an address may be between, each as an opening and a closing character."""
+_ONLY_OPENING = frozenset('"“”„«»‹›<')
+_ONLY_CLOSING = frozenset("'`\"“”‘’«»‹›>")
+"""Where one of these is without its counterpart, what is left is an address only without it. An apostrophe may
+begin one."""
 _FINAL_DOT = re.compile(r"(?<=[^.。．｡])[.。．｡]\Z")
 """One dot after a domain: the end of a sentence, or DNS's root."""
 _NAMED = re.compile(r"([^<>]*)<([^<>]*)>")
 _MAILTO = "mailto:"
 
 _BETWEEN = re.compile(r"[\s,;，；、:|/<>()\[\]\"]+")
-_WHOLE_ADDRESS = re.compile(r"[^@].*@.*[^@]", re.DOTALL)
 
 
 def email_identity(cell: str) -> str:
@@ -56,10 +59,8 @@ def email_identity(cell: str) -> str:
 
 def readable_email(identity: str) -> str:
     """An identity as people read it: with the domain's own letters instead of `xn--`."""
-    if "xn--" not in identity:
-        return identity
-    local, _, domain = identity.rpartition("@")
-    return f"{local}@{_readable_domain(domain)}"
+    local, at, domain = identity.rpartition("@")
+    return f"{local}@{_readable_domain(domain)}" if at and "xn--" in domain else identity
 
 
 def contact_id(project_id: str, identity: str) -> str:
@@ -72,11 +73,13 @@ def contact_id(project_id: str, identity: str) -> str:
 
 def addresses_in(text: str) -> int:
     """How many parts of a text look like an address: something on both sides of an @."""
-    return sum(map(bool, map(_WHOLE_ADDRESS.fullmatch, _BETWEEN.split(text))))
+    return sum("@" in part.strip("@") for part in _BETWEEN.split(text))
 
 
 def _identity(cell: str) -> str:
-    text = _unwrap(clean_value(cell)) if len(cell) <= _MAX_WRAPPED_CHARS else cell.strip()
+    text = cell.strip()
+    if len(text) <= _MAX_WRAPPED_CHARS:
+        text = _unwrap(clean_value(text))
     local, at, domain = text.rpartition("@")
     if not at:
         return _lower(text)
@@ -94,6 +97,10 @@ def _unwrap(text: str) -> str:
         text = _FINAL_DOT.sub("", text.strip(_AROUND))
         if len(text) > 1 and text[0] + text[-1] in _PAIRS:
             text = text[1:-1]
+        elif text[:1] in _ONLY_OPENING and text.count(text[0]) == 1 and ">" not in text:
+            text = text[1:]
+        elif text[-1:] in _ONLY_CLOSING and text.count(text[-1]) == 1 and "<" not in text:
+            text = text[:-1]
         elif text[: len(_MAILTO)].lower() == _MAILTO:
             text = clean_value(_unquote(text[len(_MAILTO) :].partition("?")[0]))
         elif named := _NAMED.fullmatch(text):

@@ -21,6 +21,10 @@ _MAX_LOCAL_CHARS = 64  # RFC 5321, 4.5.3.1.1
 _MAX_LABEL_CHARS = 63  # RFC 1035, 2.3.1
 _PLAIN_LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 """A dot-atom in lower case (RFC 5322, 3.2.3), which any email may have before the @."""
+_PRIVATE_DOMAINS = frozenset(SPECIAL_USE_DOMAIN_NAMES) | {
+    *("corp", "home", "internal", "intranet", "lan", "localdomain", "private")
+}
+"""Top-level domains that are no public ones: reserved, or in use inside networks (RFC 6762, appendix G)."""
 _AROUND_ADDRESS = re.compile(r"[<>()\[\]\":]")
 
 
@@ -43,7 +47,7 @@ class EmailProblem(StrEnum):
 
 
 def is_email(email: str) -> bool:
-    """Whether an identity is a valid address, as email-validator sees it.
+    """Whether an identity is a valid address, as email-validator sees it, in a public domain.
 
     What is before the @ is mostly plain, and what is after it mostly what was there before: then the library
     is asked once a domain. It takes longer than everything else that is done with a row.
@@ -66,7 +70,7 @@ def _is_email(email: str) -> bool:
         validate_email(email, check_deliverability=False)
     except EmailNotValidError:
         return False
-    return True
+    return email.rpartition(".")[2] not in _PRIVATE_DOMAINS
 
 
 def email_problem(email: str) -> EmailProblem | None:
@@ -86,7 +90,11 @@ def email_problem(email: str) -> EmailProblem | None:
         return EmailProblem.NOTHING_AFTER_AT
     if email.count("@") > 1:
         return EmailProblem.SEVERAL_AT
-    if _AROUND_ADDRESS.search(local) or _AROUND_ADDRESS.search(domain, 1):
+    if domain.startswith("[") and domain.endswith("]"):
+        return EmailProblem.NO_PUBLIC_DOMAIN
+    if local.startswith('"') and local.endswith('"'):
+        return EmailProblem.CHARACTERS
+    if _AROUND_ADDRESS.search(email):
         return EmailProblem.TEXT_AROUND
     if any(map(str.isspace, email)):
         return EmailProblem.BLANK_INSIDE
@@ -100,9 +108,9 @@ def email_problem(email: str) -> EmailProblem | None:
 
 
 def _is_private(domain: str) -> bool:
-    """Whether the domain is one that only some network or machine knows, or an IP address."""
+    """Whether a domain is one that only some network or machine knows, or an IP address."""
     top = domain.rpartition(".")[2]
-    return "." not in domain or not top[-1:].isalpha() or top in SPECIAL_USE_DOMAIN_NAMES
+    return "." not in domain or top[-1:].isdigit() or top in _PRIVATE_DOMAINS
 
 
 class RowReader:
