@@ -16,6 +16,7 @@ from contact_imports.aws.row_queue import RowQueue
 from contact_imports.aws.uploads_bucket import Uploads
 from contact_imports.model.contact import Contact
 from contact_imports.model.errors import RowError
+from contact_imports.model.identity import email_identity
 from contact_imports.model.import_job import Import, ImportOptions, Status, new_import_id
 from local.stack import LocalStack
 from tests.events import Context, ended_event, handler, s3_event, sqs_event
@@ -143,12 +144,12 @@ class Pipeline:
     def delete_contacts(self) -> None:
         """Empties the table, which is read whole by every comparison."""
         for item in self.dynamodb.scan(TableName=self.contacts_table)["Items"]:
-            key = {name: item[name] for name in ("pk", "email")}
+            key = {name: item[name] for name in ("pk", "sk")}
             self.dynamodb.delete_item(TableName=self.contacts_table, Key=key)
 
     def creator(self, project: str, email: str, jobs: list[Import]) -> int:
         """Which of the imports created a contact."""
-        created_by = self.contacts.read(project, [email])[email].created_by[0]
+        created_by = self.contacts.read(project, [email])[email].created_by.import_id
         return [job.id for job in jobs].index(created_by)
 
     def contacts_of(self, project: str) -> dict[str, Contact]:
@@ -167,11 +168,11 @@ def many_contacts_of(dynamodb: Any, table: str, project: str) -> dict[str, Conta
     """The same, key by key: the embedded AWS takes long to go through a large table."""
     pages = (
         page
-        for spread in range(256)
+        for key in range(256)
         for page in dynamodb.get_paginator("query").paginate(
             TableName=table,
             KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": f"{project}#{spread}"}},
+            ExpressionAttributeValues={":pk": {"S": f"{project}#{key:02x}"}},
             ConsistentRead=True,
         )
     )
@@ -183,8 +184,9 @@ def _contacts(items: Iterable[dict[str, Any]]) -> dict[str, Contact]:
     for item in items:
         standard = ("firstName", "lastName", "name", "phone", "country", "language")
         custom = item.get("customFields", {"M": {}})["M"]
-        found[item["email"]["S"]] = Contact(
-            item["email"]["S"],
+        email = email_identity(item["email"]["S"])
+        found[email] = Contact(
+            email,
             {name: item[name]["S"] for name in standard if name in item},
             {name: value["S"] for name, value in custom.items()},
             frozenset(item["tags"]["SS"]) if "tags" in item else frozenset(),

@@ -14,14 +14,14 @@ from typing import Any
 import httpx
 import pytest
 
-from contact_imports.aws.imports_table import ImportTable
-from contact_imports.files.split import MAX_PARTITIONS
+from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.model.column_map_json import parse_column_map
 from contact_imports.model.import_job import ImportOptions
+from contact_imports.model.progress import MAX_PARTITIONS
 from local import sample
 from local.stack import ROOT, TOOLS, LocalStack, free_port
 from tests.e2e.conftest import Account
-from tests.harness import counts_of, expected
+from tests.oracle import counts_of, expected
 
 ROWS = 20_000
 PROJECT = "proxied"
@@ -146,8 +146,8 @@ def test_an_import_survives_a_broken_network(
         faults.set_rules([])
     assert {"dynamodb: reset", "dynamodb: response:abort"} <= fired.keys()
     assert len(account.client.list(PROJECT).json()["data"]["data"]) == 1
-    imports = ImportTable(stack.client("dynamodb"), stack.outputs["ImportsTableName"])
-    errors = imports.errors(import_id, MAX_PARTITIONS)
+    progress = ProgressRecords(stack.client("dynamodb"), stack.outputs["ImportsTableName"])
+    errors = progress.errors(import_id, MAX_PARTITIONS)
     given_up = {error.row for error in errors if error.code == "not_processed"}
     options = ImportOptions(parse_column_map(json.dumps(sample.COLUMN_MAP)))
     reference = expected(content, options, leave_out=given_up)

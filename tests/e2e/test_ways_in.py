@@ -172,7 +172,12 @@ def test_failed_rows_as_csv_and_json(account: Account) -> None:
     rows = list(csv.reader(io.StringIO(report.content.decode("utf-8-sig"), newline="")))
     assert rows == [
         ["Email", "Name", "import_row", "import_error"],
-        ["no email", "B", "3", "invalid_email: The email is not a valid address."],
+        [
+            "no email",
+            "B",
+            "3",
+            "invalid_email: The email has no @. Give an address such as ann@example.org.",
+        ],
     ]
     assert account.client.errors(ended["id"], format="json").json() == {
         "success": True,
@@ -184,7 +189,7 @@ def test_failed_rows_as_csv_and_json(account: Account) -> None:
                     "line": 3,
                     "field": "email",
                     "code": "invalid_email",
-                    "message": "The email is not a valid address.",
+                    "message": "The email has no @. Give an address such as ann@example.org.",
                 }
             ],
             "next_cursor": None,

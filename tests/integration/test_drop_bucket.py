@@ -79,7 +79,7 @@ def test_the_result_and_the_failed_rows_are_left_beside_it(
     assert result["status"] == "completed"
     assert text_of(pipeline, f"results/{project}/a/c.csv.errors.csv").splitlines() == [
         "E-mail Address;First Name;Plan;import_row;import_error",
-        "no email;B;;3;invalid_email: The email is not a valid address.",
+        "no email;B;;3;invalid_email: The email has no @. Give an address such as ann@example.org.",
     ]
 
 

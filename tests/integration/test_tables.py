@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +21,7 @@ from contact_imports.model.contact import Contact, Outcome
 from contact_imports.model.errors import RowError
 from contact_imports.model.import_job import new_import_id
 from contact_imports.model.progress import BatchKey, Partition
-from contact_imports.model.stored_contact import AppliedRows, StoredContact
+from contact_imports.model.stored_contact import AppliedRows, CreatedBy, StoredContact
 from local.stack import LocalStack
 from tests.pipeline import Pipeline
 
@@ -32,7 +33,7 @@ def stored(email: str, version: int = 1, **fields: str) -> StoredContact:
     return StoredContact(
         Contact(email, fields, {"k": "é", "": "x"} if fields else {}, frozenset(fields)),
         version,
-        (import_id, 7),
+        CreatedBy(import_id, 7),
         {import_id: (AppliedRows(4), AppliedRows(9, {8: "why"}))},
     )
 
@@ -48,6 +49,23 @@ def test_contacts_come_back_as_they_were_written(pipeline: Pipeline, project: st
     }
     assert pipeline.contacts.write(project, changed.values()) == set()
     assert pipeline.contacts.read(project, changed) == changed
+
+
+def test_a_contact_is_kept_by_its_id_and_shows_a_readable_email(
+    pipeline: Pipeline, project: str
+) -> None:
+    email = "info@xn--mnchen-3ya.de"
+    written = {email: stored(email, name="Ann")}
+    assert pipeline.contacts.write(project, written.values()) == set()
+    of_contact = hashlib.sha256(f"{project}\n{email}".encode()).hexdigest()[:24]
+    key = {"pk": {"S": f"{project}#{of_contact[:2]}"}, "sk": {"S": of_contact}}
+    item = pipeline.dynamodb.get_item(TableName=pipeline.contacts_table, Key=key)["Item"]
+    assert item["email"] == {"S": "info@münchen.de"}
+    assert pipeline.contacts.read(project, [email]) == written
+    changed = replace(written[email], version=2, contact=Contact(email, {"name": "Bob"}))
+    assert pipeline.contacts.write(project, [changed]) == set()
+    item = pipeline.dynamodb.get_item(TableName=pipeline.contacts_table, Key=key)["Item"]
+    assert (item["email"], item["name"]) == ({"S": "info@münchen.de"}, {"S": "Bob"})
 
 
 def test_a_contact_that_one_row_created_says_so_once(pipeline: Pipeline, project: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import Contact, OnConflict
 from contact_imports.model.import_job import ImportOptions, new_import_id
-from contact_imports.model.stored_contact import StoredContact
+from contact_imports.model.stored_contact import CreatedBy, StoredContact
 from tests.pipeline import Pipeline
 from tests.simulation.aws_calls import CrashPoint
 from tests.simulation.world import Fault, NewWorld, Poison, World, new_project
@@ -74,5 +74,5 @@ def run_import(
 def put_before(pipeline: Pipeline, project: str, contacts: dict[str, Contact]) -> None:
     """Puts contacts there that another import has made."""
     other = new_import_id(datetime.now(UTC))
-    stored = [StoredContact(contact, 1, (other, 2)) for contact in contacts.values()]
+    stored = [StoredContact(contact, 1, CreatedBy(other, 2)) for contact in contacts.values()]
     assert pipeline.contacts.write(project, stored) == set()

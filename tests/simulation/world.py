@@ -133,11 +133,11 @@ class World:
         for statement in arguments["Statements"]:
             values = statement["Parameters"]
             insert = statement["Statement"].startswith("INSERT")
-            pk, email = values[:2] if insert else values[-3:-1]
+            pk, sk = values[:2] if insert else values[-3:-1]
             item = self.pipeline.dynamodb.get_item(
-                TableName=self.pipeline.contacts_table, Key={"pk": pk, "email": email}
+                TableName=self.pipeline.contacts_table, Key={"pk": pk, "sk": sk}
             ).get("Item")
-            self.past[email["S"]].append(item)
+            self.past[sk["S"]].append(item)
 
     def watch(self, operation: str, arguments: dict[str, Any], answer: Any) -> Any:
         """The stream of the imports' table, and reads of contacts as they were before."""
@@ -147,15 +147,15 @@ class World:
         if operation == "BatchGetItem" and self.stale_share:
             ((table, request),) = arguments["RequestItems"].items()
             if not request["ConsistentRead"]:
-                keys = [key["email"]["S"] for key in request["Keys"]]
-                now = {item["email"]["S"]: item for item in answer["Responses"][table]}
-                seen = [self._seen(email, now.get(email)) for email in keys]
+                ids = [key["sk"]["S"] for key in request["Keys"]]
+                now = {item["sk"]["S"]: item for item in answer["Responses"][table]}
+                seen = [self._seen(of_contact, now.get(of_contact)) for of_contact in ids]
                 answer["Responses"][table] = [item for item in seen if item is not None]
         return answer
 
-    def _seen(self, email: str, item: Any) -> Any:
+    def _seen(self, of_contact: str, item: Any) -> Any:
         """A contact as a read sees it that is not consistent."""
-        past = self.past[email]
+        past = self.past[of_contact]
         if past and self.chance.random() < self.stale_share:
             return self.chance.choice(past)
         return item

@@ -106,7 +106,7 @@ def test_entries_name_row_line_field_and_code() -> None:
         "line": 5,
         "field": "email",
         "code": "invalid_email",
-        "message": "The email is not a valid address.",
+        "message": "The email has no @. Give an address such as ann@example.org.",
     }
     assert [entry["line"] for entry in entries] == [3, 5, 6, 7, 9]
 

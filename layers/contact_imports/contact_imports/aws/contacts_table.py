@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from contact_imports.aws.retry import StillUnprocessedError, attempts
 from contact_imports.model.column_map import STANDARD_FIELDS
 from contact_imports.model.contact import Contact
-from contact_imports.model.stored_contact import AppliedRows, StoredContact
+from contact_imports.model.identity import contact_id, email_identity, readable_email
+from contact_imports.model.stored_contact import AppliedRows, CreatedBy, StoredContact
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
         KeysAndAttributesTypeDef,
     )
 
-KEYS_A_PROJECT = 256
-"""Partition keys that a project's contacts are spread over: DynamoDB writes 1,000 units a second to one.
+_KEY_DIGITS = 2
+"""Hex digits of a contact's id that its partition key has, so that a project's contacts are spread over 256 keys:
+DynamoDB writes 1,000 units a second to one.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html"""
 
 DRY_RUN_LIFETIME = timedelta(days=3)
@@ -55,7 +56,10 @@ class ContactWriteError(Exception):
 
 
 class ContactTable:
-    """Contacts by project and email. Give it a client whose connection pool has room for 8 threads."""
+    """Contacts by project and email, which is the identity everywhere here but in the attribute `email`.
+
+    Give it a client whose connection pool has room for 8 threads.
+    """
 
     def __init__(
         self, client: DynamoDBClient, table_name: str, lifetime: timedelta | None = None
@@ -155,13 +159,14 @@ class ContactTable:
         raise StillUnprocessedError("contacts could not be written")
 
     def _statement(self, project_id: str, stored: StoredContact) -> BatchStatementRequestTypeDef:
-        key = _key(project_id, stored.contact.email)
+        email = stored.contact.email
+        key = _key(project_id, email)
         values = _to_item(stored)
         if self._lifetime is not None:
             expires_at = datetime.now(UTC) + self._lifetime
             values["expiresAt"] = {"N": str(int(expires_at.timestamp()))}
         if stored.version == 1:
-            item = {**key, **values}
+            item = {**key, "email": {"S": readable_email(email)}, **values}
             return {
                 "Statement": _insert(self._table, tuple(item)),
                 "Parameters": list(item.values()),
@@ -221,8 +226,9 @@ class DryRunContacts:
 
 
 def _key(project_id: str, email: str) -> dict[str, AttributeValueTypeDef]:
-    spread = zlib.crc32(email.encode()) % KEYS_A_PROJECT
-    return {"pk": {"S": f"{project_id}#{spread}"}, "email": {"S": email}}
+    """The key of an email's contact; for a dry run's contacts, the import's id takes the project's place."""
+    of_contact = contact_id(project_id, email)
+    return {"pk": {"S": f"{project_id}#{of_contact[:_KEY_DIGITS]}"}, "sk": {"S": of_contact}}
 
 
 @lru_cache(_STATEMENTS_REMEMBERED)
@@ -235,7 +241,7 @@ def _insert(table: str, names: tuple[str, ...]) -> str:
 def _update(table: str, names: tuple[str, ...], emptied: frozenset[str]) -> str:
     changes = [f'SET "{name}"=?' for name in names]
     changes += [f'REMOVE "{name}"' for name in sorted(emptied)]
-    return f'UPDATE "{table}" {" ".join(changes)} WHERE pk=? AND email=? AND "version"=?'
+    return f'UPDATE "{table}" {" ".join(changes)} WHERE pk=? AND sk=? AND "version"=?'
 
 
 def _to_item(stored: StoredContact) -> dict[str, AttributeValueTypeDef]:
@@ -261,10 +267,9 @@ def _to_item(stored: StoredContact) -> dict[str, AttributeValueTypeDef]:
     return item
 
 
-def _applied_by_creation(created_by: tuple[str, int]) -> Mapping[str, tuple[AppliedRows, ...]]:
+def _applied_by_creation(created_by: CreatedBy) -> Mapping[str, tuple[AppliedRows, ...]]:
     """What most contacts remember, and what one without `applied` does: the row that created it."""
-    import_id, row = created_by
-    return {import_id: (AppliedRows(row),)}
+    return {created_by.import_id: (AppliedRows(created_by.row),)}
 
 
 def _applied_to_item(rows: AppliedRows) -> AttributeValueTypeDef:
@@ -276,13 +281,13 @@ def _applied_to_item(rows: AppliedRows) -> AttributeValueTypeDef:
 
 def _from_item(item: Any) -> StoredContact:
     contact = Contact(
-        item["email"]["S"],
+        email_identity(item["email"]["S"]),
         {name: item[name]["S"] for name in STANDARD_FIELDS if name in item},
         {key: value["S"] for key, value in item.get("customFields", {"M": {}})["M"].items()},
         frozenset(item.get("tags", {"SS": ()})["SS"]),
     )
     creation = item["createdBy"]["M"]
-    created_by = (creation["importId"]["S"], int(creation["row"]["N"]))
+    created_by = CreatedBy(creation["importId"]["S"], int(creation["row"]["N"]))
     if "applied" in item:
         applied: Mapping[str, tuple[AppliedRows, ...]] = {
             import_id: tuple(map(_applied_from_item, batches["L"]))

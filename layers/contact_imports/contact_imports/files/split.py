@@ -16,10 +16,11 @@ from orjson import OPT_APPEND_NEWLINE, dumps
 from contact_imports.files.bit_set import BitSet
 from contact_imports.files.records import Block, is_blank
 from contact_imports.model.column_map import REPORT_COLUMNS, Columns
-from contact_imports.model.contact import normalise_email
 from contact_imports.model.errors import RowError
+from contact_imports.model.identity import ODD_BYTE, PLAIN_BYTES, email_identity
 from contact_imports.model.limits import MAX_ROW_BYTES
 from contact_imports.model.progress import MAX_PARTITIONS
+from contact_imports.model.text import clean_value
 
 PARTITION_BYTES = 512 * 1024
 """File bytes a partition: about 5,000 rows of usual width."""
@@ -40,14 +41,14 @@ def partition_count(size: int) -> int:
 
 
 def partition_of(email: str, partitions: int) -> int:
-    """The partition that every row of a normalised email goes to."""
+    """The partition that every row of an email goes to, which is given as its identity."""
     return crc32(email.encode()) % partitions
 
 
 def email_of(record: list[str], columns: Columns) -> str:
-    """The email that a record is of, normalised; of one that has too many cells as well."""
+    """The identity of the email that a record is of; of one that has too many cells as well."""
     position = columns.positions[0]
-    return normalise_email(record[position]) if position < len(record) else ""
+    return email_identity(record[position]) if position < len(record) else ""
 
 
 def mapped_cells(number: int, record: list[str], columns: Columns) -> list[str] | RowError:
@@ -77,18 +78,18 @@ def cells_beyond(record: list[str], columns: Columns) -> list[str]:
     """A record's cells beyond the header, less those that a report added at its end; none if all are blank."""
     beyond = record[columns.width :]
     if columns.is_report:
-        while beyond and not beyond[-1].strip():
+        while beyond and not clean_value(beyond[-1]):
             beyond.pop()
         added = len(REPORT_COLUMNS)
         if len(beyond) > added:
             beyond = beyond[:-added]
-        elif beyond and (beyond[0].isdecimal() or not beyond[0].strip()):
+        elif beyond and (beyond[0].isdecimal() or not clean_value(beyond[0])):
             beyond = []
     return [] if is_blank(beyond) else beyond
 
 
 class Repeats:
-    """Which emails stand in a file more than once: all of those, and a few others.
+    """Which emails, by identity, a file has more than once: all of those, and a few others.
 
     Two bits of a hash an email, in a fixed size, for a file that may have more emails than memory.
     """
@@ -132,7 +133,7 @@ class EncodedBatch:
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenBatch:
     """A partition's batch that is being filled: a row a line, as JSON, in which there is no line end.
 
     One growing buffer a batch: as bytes objects of their own, rows take many times their size.
@@ -156,20 +157,25 @@ def row_batches(
     A batch is given out when the next row of its partition does not fit any more. Memory is bounded by
     one open batch a partition.
     """
-    filling = [_Open() for _ in range(partitions)]
+    filling = [_OpenBatch() for _ in range(partitions)]
     pick = _picker(columns)
     width = columns.width
     for first, records in blocks:
         for number, record in enumerate(records, first):
-            rejected = None
-            # A row is mostly as wide as the header, and has an email: then there is little to look at. What
-            # normalise_email and partition_of do stands here without the call.
-            if len(record) == width and (email := (cells := pick(record))[0].strip().lower()):
+            rejected, email, encoded = None, b"", b""
+            # Nearly every row is as wide as the header and has a plain email: then there is little to look at.
+            # What email_identity and partition_of do is done here without the calls.
+            if len(record) == width:
+                cells = pick(record)
+                email = cells[0].strip().encode().translate(PLAIN_BYTES)
+                if ODD_BYTE in email or email.endswith(b"."):
+                    email = email_identity(cells[0]).encode()
+            if email:
                 encoded = dumps((number, cells), None, OPT_APPEND_NEWLINE)
             elif is_blank(record):
                 continue
             else:
-                email, encoded = email_of(record, columns), b""
+                email = email_of(record, columns).encode()
             if not encoded or len(encoded) > MAX_ROW_BYTES:
                 checked = mapped_cells(number, record, columns)
                 if isinstance(checked, RowError):
@@ -179,15 +185,15 @@ def row_batches(
                     )
                 else:
                     encoded = dumps((number, checked), None, OPT_APPEND_NEWLINE)
-            partition = crc32(email.encode()) % partitions
+            partition = crc32(email) % partitions
             batch = filling[partition]
             if batch.count >= MAX_BATCH_ROWS or (
                 batch.count and len(batch.rows) + len(encoded) > MAX_BATCH_BYTES
             ):
                 yield _encode(partition, batch, last=False)
-                batch = filling[partition] = _Open(seq=batch.seq + 1)
+                batch = filling[partition] = _OpenBatch(seq=batch.seq + 1)
             batch.count += 1
-            if repeats is not None and email in repeats:
+            if repeats is not None and email.decode() in repeats:
                 batch.repeated.append(number)
             if rejected is None:
                 batch.rows += encoded
@@ -205,7 +211,7 @@ def _picker(columns: Columns) -> Callable[[list[str]], tuple[str, ...]]:
     return lambda record: (record[position],)
 
 
-def _encode(partition: int, batch: _Open, *, last: bool) -> EncodedBatch:
+def _encode(partition: int, batch: _OpenBatch, *, last: bool) -> EncodedBatch:
     rows, rejected = (
         b"[%s]" % lines[:-1].replace(b"\n", b",") for lines in (batch.rows, batch.rejected)
     )

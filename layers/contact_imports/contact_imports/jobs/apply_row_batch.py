@@ -15,13 +15,19 @@ from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.project_writes import ProjectWrites
 from contact_imports.messages.row_messages import PartitionEnd, RowBatch, RowMessage, SentRow
-from contact_imports.model.contact import Outcome, Row, normalise_email
+from contact_imports.model.contact import Outcome, Row
 from contact_imports.model.errors import RowError
+from contact_imports.model.identity import email_identity
 from contact_imports.model.import_job import Import
 from contact_imports.model.limits import MAX_EMAIL_CHARS
 from contact_imports.model.progress import BatchKey, Partition
 from contact_imports.model.row_validation import RowReader
-from contact_imports.model.stored_contact import StoredContact, fold_rows, settle_row
+from contact_imports.model.stored_contact import (
+    BatchRows,
+    StoredContact,
+    count_without_applying,
+    merge_rows,
+)
 
 PATIENCE_SECONDS = 90
 """How long a batch waits for DynamoDB to take what it throttles: most of the function's time. A new table takes
@@ -95,7 +101,7 @@ def _contacts_of(batch: RowBatch, stores: Stores) -> ContactTable | DryRunContac
     """The contacts that a batch is applied to: those of the project, or what a dry run makes of them."""
     if not batch.dry_run:
         return stores.contacts
-    repeated = {normalise_email(row.cells[0]) for row in batch.rows if row.number in batch.repeated}
+    repeated = {email_identity(row.cells[0]) for row in batch.rows if row.number in batch.repeated}
     return DryRunContacts(stores.contacts, stores.dry_run_contacts, batch.import_id, repeated)
 
 
@@ -104,13 +110,13 @@ def _count_without_applying(batch: RowBatch, contacts: ContactTable | DryRunCont
     results = _rejected(batch)
     if not batch.rows:
         return results
-    emails = {row.number: normalise_email(row.cells[0]) for row in batch.rows}
+    emails = {row.number: email_identity(row.cells[0]) for row in batch.rows}
     stored = contacts.read(
         batch.project_id, {email for email in emails.values() if _can_be_key(email)}
     )
-    batch_rows = (batch.rows[0].number, batch.rows[-1].number)
+    batch_rows = BatchRows(first=batch.rows[0].number, last=batch.rows[-1].number)
     for number, email in emails.items():
-        counted = settle_row(
+        counted = count_without_applying(
             stored.get(email), number, batch_rows, batch.import_id, batch.on_conflict
         )
         results.outcomes[counted.outcome] += 1
@@ -144,7 +150,7 @@ class _BatchApplication:
         """Applies the batch's rows, some contacts at a time, and counts them."""
         by_email: dict[str, list[SentRow]] = {}
         for row in self._batch.rows:
-            by_email.setdefault(normalise_email(row.cells[0]), []).append(row)
+            by_email.setdefault(email_identity(row.cells[0]), []).append(row)
         results = _rejected(self._batch)
         # Leaving it waits for all of them, whatever one raises: nothing goes on behind an answer.
         with ThreadPoolExecutor(_SLICES_AT_A_TIME) as threads:
@@ -155,7 +161,7 @@ class _BatchApplication:
         return results
 
     def _apply_slice(self, sent: Mapping[str, list[SentRow]]) -> RowResults:
-        """Applies rows, by normalised email, and counts them.
+        """Applies rows, by the identity of their email, and counts them.
 
         Contacts are read cheaply first, or taken for new where those of the batch before were. A write says
         what it was made from, so that one from a stale read, or from none, is refused; a row that changes
@@ -171,7 +177,7 @@ class _BatchApplication:
                     batch.project_id, pending, consistent=consistent, until=self._until
                 )
             merged = {
-                email: fold_rows(
+                email: merge_rows(
                     stored.get(email),
                     rows,
                     batch.import_id,

@@ -36,7 +36,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A contact of one project. `fields` holds the standard fields that have a value."""
+    """A contact of one project. `fields` holds the standard fields that have a value.
+
+    `email` is its identity (see `identity.email_identity`), not what people are shown.
+    """
 
     email: str
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -63,11 +66,6 @@ class Applied:
     contact: Contact | None
     outcome: Outcome
     error: RowError | None = None
-
-
-def normalise_email(cell: str) -> str:
-    """The email that a cell means; contacts are the same if and only if this is."""
-    return cell.strip().lower()
 
 
 def merge(existing: Contact, row: Row) -> Contact:
