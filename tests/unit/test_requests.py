@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contact_imports.api.requests import ImportForm, parse_form
-from contact_imports.jobs.create_import import request_identity
+from contact_imports.api.requests import ImportRequest, parse_request
+from contact_imports.api.responses import STATUSES
+from contact_imports.messages.option_fields import OptionFields, parse_fields
 from contact_imports.model.contact import OnBlank, OnConflict
 from contact_imports.model.errors import RequestError
 from contact_imports.model.limits import MAX_UPLOAD_BYTES
-from contact_imports.model.options import parse_options
 from tests.multipart import BOUNDARY, CONTENT_TYPE, FIELDS, FILE, body
 
 
-def parse(**changed: str | bytes | None) -> ImportForm:
+def parse(**changed: str | bytes | None) -> ImportRequest:
     fields = {k: v for k, v in {**FIELDS, **changed}.items() if v is not None}
-    return parse_form(CONTENT_TYPE, body(fields))
+    return parse_request(CONTENT_TYPE, body(fields))
 
 
 def refusal(**changed: str | bytes | None) -> RequestError:
@@ -41,7 +41,7 @@ def test_the_least_form() -> None:
 @pytest.mark.parametrize("name", ["file", "projectId", "columnMap"])
 def test_a_required_field_that_is_missing_is_named(name: str) -> None:
     error = refusal(**{name: None})
-    assert (error.status, error.code, error.data) == (400, "MISSING_FIELD", {"field": name})
+    assert (STATUSES[error.code], error.code, error.data) == (400, "MISSING_FIELD", {"field": name})
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,11 @@ def test_delimiters(sent: str, meant: str) -> None:
 @pytest.mark.parametrize("sent", ["", ";;", ", ", '"', "\n", "\r", "\0", "comma"])
 def test_what_is_no_delimiter(sent: str) -> None:
     error = refusal(delimiter=sent)
-    assert (error.status, error.code, error.data) == (400, "INVALID_FIELD", {"field": "delimiter"})
+    assert (STATUSES[error.code], error.code, error.data) == (
+        400,
+        "INVALID_FIELD",
+        {"field": "delimiter"},
+    )
     # What curl makes of -F 'delimiter=;'.
     assert ("--form-string" in error.message) is (not sent)
 
@@ -104,7 +108,11 @@ def test_tags(sent: str, meant: tuple[str, ...]) -> None:
 )
 def test_wrong_tags(sent: str, said: str) -> None:
     error = refusal(tags=sent)
-    assert (error.status, error.code, error.data) == (400, "INVALID_TAGS", {"field": "tags"})
+    assert (STATUSES[error.code], error.code, error.data) == (
+        400,
+        "INVALID_TAGS",
+        {"field": "tags"},
+    )
     assert said in error.message
 
 
@@ -112,18 +120,26 @@ def test_wrong_tags(sent: str, said: str) -> None:
 def test_on_conflict_is_one_of_two(sent: str) -> None:
     assert parse(onConflict="skip").options.on_conflict is OnConflict.SKIP
     error = refusal(onConflict=sent)
-    assert (error.status, error.code, error.data) == (400, "INVALID_FIELD", {"field": "onConflict"})
+    assert (STATUSES[error.code], error.code, error.data) == (
+        400,
+        "INVALID_FIELD",
+        {"field": "onConflict"},
+    )
 
 
 @pytest.mark.parametrize("sent", ["", "a/b", "..", "a" * 65, "a#1", "ä", "a b"])
 def test_a_malformed_project_id(sent: str) -> None:
     error = refusal(projectId=sent)
-    assert (error.status, error.code, error.data) == (400, "INVALID_FIELD", {"field": "projectId"})
+    assert (STATUSES[error.code], error.code, error.data) == (
+        400,
+        "INVALID_FIELD",
+        {"field": "projectId"},
+    )
 
 
 def test_a_wrong_column_map() -> None:
     error = refusal(columnMap='{"firstName":"First Name"}')
-    assert (error.status, error.code, error.data) == (
+    assert (STATUSES[error.code], error.code, error.data) == (
         400,
         "INVALID_COLUMN_MAP",
         {"field": "columnMap"},
@@ -132,18 +148,18 @@ def test_a_wrong_column_map() -> None:
 
 
 def test_an_empty_file() -> None:
-    assert (refusal(file=b"").status, refusal(file=b"").code) == (400, "EMPTY_FILE")
+    assert (STATUSES[refusal(file=b"").code], refusal(file=b"").code) == (400, "EMPTY_FILE")
 
 
 def test_a_field_that_is_not_known() -> None:
     error = refusal(onconflict="skip")
-    assert (error.status, error.code) == (400, "UNKNOWN_FIELD")
+    assert (STATUSES[error.code], error.code) == (400, "UNKNOWN_FIELD")
     assert "onConflict" in error.message
 
 
 def test_a_field_that_comes_twice() -> None:
     with pytest.raises(RequestError) as refused:
-        parse_form(CONTENT_TYPE, body([*FIELDS.items(), ("projectId", "other")]))
+        parse_request(CONTENT_TYPE, body([*FIELDS.items(), ("projectId", "other")]))
     assert refused.value.code == "REPEATED_FIELD"
 
 
@@ -163,8 +179,8 @@ def test_text_that_is_not_utf8() -> None:
 )
 def test_what_is_not_multipart(content_type: str | None) -> None:
     with pytest.raises(RequestError) as refused:
-        parse_form(content_type, body(FIELDS))
-    assert (refused.value.status, refused.value.code) == (400, "NOT_MULTIPART")
+        parse_request(content_type, body(FIELDS))
+    assert (STATUSES[refused.value.code], refused.value.code) == (400, "NOT_MULTIPART")
 
 
 @pytest.mark.parametrize(
@@ -181,8 +197,8 @@ def test_what_is_not_multipart(content_type: str | None) -> None:
 )
 def test_multipart_that_cannot_be_read(content_type: str, content: bytes) -> None:
     with pytest.raises(RequestError) as refused:
-        parse_form(content_type, content)
-    assert refused.value.status == 400
+        parse_request(content_type, content)
+    assert STATUSES[refused.value.code] == 400
 
 
 def test_a_body_over_the_limit_says_the_limit() -> None:
@@ -190,12 +206,12 @@ def test_a_body_over_the_limit_says_the_limit() -> None:
     assert parse(file=b"x" * room).file == b"x" * room
     error = refusal(file=b"x" * (room + 1))
     assert "application/json" in error.message
-    assert (error.status, error.code) == (413, "PAYLOAD_TOO_LARGE")
+    assert (STATUSES[error.code], error.code) == (413, "PAYLOAD_TOO_LARGE")
     assert "4,500,000" in error.message
 
 
-def parse_json(fields: object) -> ImportForm:
-    return parse_form("application/json; charset=utf-8", json.dumps(fields).encode())
+def parse_json(fields: object) -> ImportRequest:
+    return parse_request("application/json; charset=utf-8", json.dumps(fields).encode())
 
 
 JSON_FIELDS = {"projectId": "demo", "columnMap": FIELDS["columnMap"]}
@@ -250,14 +266,14 @@ def test_json_may_say_it_as_json_or_as_text(fields: dict[str, object]) -> None:
 def test_json_that_is_wrong(sent: object, code: str, field: str | None) -> None:
     with pytest.raises(RequestError) as refused:
         parse_json(sent)
-    assert (refused.value.status, refused.value.code) == (400, code)
+    assert (STATUSES[refused.value.code], refused.value.code) == (400, code)
     assert (refused.value.data or {}).get("field") == field
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_what_is_no_json(content: bytes) -> None:
     with pytest.raises(RequestError) as refused:
-        parse_form("application/json", content)
+        parse_request("application/json", content)
     assert refused.value.code == "INVALID_JSON"
 
 
@@ -271,7 +287,7 @@ def test_other_options_that_are_wrong(fields: dict[str, str], field: str) -> Non
 
 
 def test_without_a_column_map_and_a_delimiter_they_are_found_in_the_file() -> None:
-    options = parse_options({})
+    options = parse_fields(OptionFields, {}).options
     assert options.column_map is None
     assert options.delimiter is None
 
@@ -279,12 +295,12 @@ def test_without_a_column_map_and_a_delimiter_they_are_found_in_the_file() -> No
 def test_a_request_is_the_same_however_its_body_is_written() -> None:
     parts = list(FIELDS.items())
     other = body(parts[::-1]).replace(BOUNDARY.encode(), b"another")
-    again = parse_form("multipart/form-data; boundary=another", other)
-    assert request_identity(again) == request_identity(parse())
-    assert request_identity(parse(file=FILE + b"x")) != request_identity(parse())
-    assert request_identity(parse(dryRun="true")) != request_identity(parse())
-    assert request_identity(parse(projectId="other")) != request_identity(parse())
-    assert request_identity(parse_json(JSON_FIELDS)) != request_identity(parse())
+    again = parse_request("multipart/form-data; boundary=another", other)
+    assert again.identity == parse().identity
+    assert parse(file=FILE + b"x").identity != parse().identity
+    assert parse(dryRun="true").identity != parse().identity
+    assert parse(projectId="other").identity != parse().identity
+    assert parse_json(JSON_FIELDS).identity != parse().identity
 
 
 @given(st.binary(max_size=400), st.text(max_size=80))
@@ -292,9 +308,9 @@ def test_whatever_is_sent_is_read_or_refused(content: bytes, content_type: str) 
     for kind in (content_type, CONTENT_TYPE, f"multipart/form-data; boundary={content_type}"):
         for sent in (content, f"--{BOUNDARY}\r\n".encode() + content):
             try:
-                parse_form(kind, sent)
+                parse_request(kind, sent)
             except RequestError as error:
-                assert error.status in (400, 413)
+                assert STATUSES[error.code] in (400, 413)
 
 
 @given(
@@ -312,6 +328,6 @@ def test_whatever_fields_are_sent_are_read_or_refused(changed: dict[str, str | b
                 for k, v in changed.items()
             },
         }
-        parse_form(CONTENT_TYPE, body(fields))
+        parse_request(CONTENT_TYPE, body(fields))
     except RequestError as error:
-        assert error.status == 400
+        assert STATUSES[error.code] == 400

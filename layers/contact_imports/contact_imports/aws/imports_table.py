@@ -38,6 +38,7 @@ from contact_imports.model.import_job import (
     Upload,
     import_time,
 )
+from contact_imports.model.limits import ERROR_CHARS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -158,6 +159,8 @@ class ImportTable:
             item["columnMap"] = _column_map_json(options.column_map)
         if options.delimiter is not None:
             item["delimiter"] = options.delimiter
+        if options.encoding is not None:
+            item["encodingOption"] = options.encoding
         if job.dropped_key is not None:
             item["droppedKey"] = job.dropped_key
         try:
@@ -272,7 +275,7 @@ class ImportTable:
             import_id,
             Status.FAILED,
             Counts(),
-            error,
+            error[:ERROR_CHARS],
             now,
             condition="attribute_not_exists(partitionCount)",
         )
@@ -626,6 +629,7 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
             tags=tuple(values["tagNames"]),
             on_blank=OnBlank(values["onBlank"]),
             dry_run=values["dryRun"],
+            encoding=values.get("encodingOption"),
         ),
         created_at=datetime.fromisoformat(values["createdAt"]).astimezone(UTC),
         counts=counts,

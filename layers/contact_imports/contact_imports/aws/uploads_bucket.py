@@ -4,15 +4,18 @@ imports/PROJECT/IMPORT.csv             what the API stored, or a form uploaded
 drop/PROJECT/anything                  what was dropped
 reports/PROJECT/IMPORT/errors*         the failed rows: as CSV, and as pages of JSON
 results/PROJECT/anything.result.json   what a dropped file's import came to, and its failed rows
+results/anything.result.json           why a file was not imported that was dropped outside of every project
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -58,7 +61,8 @@ class ImportKey:
 
 @dataclass(frozen=True, slots=True)
 class UploadDetails:
-    """When an object was made, and the metadata that its owner gave it, by lower-case name."""
+    """When an object was made, and the metadata that its owner gave it, by lower-case name, as S3 gives it:
+    see decoded_metadata."""
 
     made: datetime
     metadata: Mapping[str, str]
@@ -114,7 +118,7 @@ class Uploads:
                 )
         except ClientError as error:
             raise _gone_or(error, upload) from None
-        metadata = {name.lower(): _decoded(value) for name, value in head["Metadata"].items()}
+        metadata = {name.lower(): value for name, value in head["Metadata"].items()}
         return UploadDetails(head["LastModified"], metadata)
 
     def open(self, upload: Upload) -> PlainFile:
@@ -331,6 +335,34 @@ def result_key(job: Import, suffix: str) -> str:
     return key
 
 
+def misplaced_result_key(key: str) -> str | None:
+    """Where the result of an object is left that was dropped outside of every project: never among a project's
+    results, for its key begins with no project's id. None where the key is another one, or a folder's marker."""
+    if not key.startswith("drop/") or key.endswith("/") or import_of_key(key) is not None:
+        return None
+    result = f"results/{key.removeprefix('drop/')}.result.json"
+    if len(result.encode()) <= _MAX_KEY_BYTES:
+        return result
+    return f"results/{hashlib.sha256(key.encode()).hexdigest()}.result.json"
+
+
+def decoded_metadata(value: str) -> str:
+    """The text of a metadata value; S3 gives one that is not ASCII as RFC 2047 words.
+
+    Raises ValueError, without the value, where they cannot be decoded.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+    """
+    if not value.startswith("=?"):
+        return value
+    try:
+        text = str(make_header(decode_header(value)))
+        # Some codecs make halves of surrogate pairs, which cannot be stored.
+        text.encode()
+    except (LookupError, ValueError, MessageError):
+        raise ValueError("it is encoded as RFC 2047 does, but cannot be decoded") from None
+    return text
+
+
 def _import_key(project_id: str, import_id: str) -> str:
     return f"imports/{project_id}/{import_id}.csv"
 
@@ -346,11 +378,3 @@ def _error_page_key(job: Import, page: int) -> str:
 def _gone_or(error: ClientError, upload: Upload) -> Exception:
     gone = error.response.get("Error", {}).get("Code") in _GONE
     return UploadGoneError(upload.key) if gone else error
-
-
-def _decoded(value: str) -> str:
-    """A metadata value; S3 gives one that is not ASCII as RFC 2047 words.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
-    """
-    return str(make_header(decode_header(value))) if value.startswith("=?") else value

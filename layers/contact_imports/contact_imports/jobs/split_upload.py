@@ -15,7 +15,7 @@ from contact_imports.aws.uploads_bucket import UploadGoneError, Uploads, import_
 from contact_imports.files.contact_file import open_contact_file
 from contact_imports.files.records import HEAD_BYTES, read_in_encoding
 from contact_imports.files.split import Repeats, email_of, partition_count, row_batches
-from contact_imports.jobs.create_dropped_import import record_dropped
+from contact_imports.jobs.create_dropped_import import record_dropped, refuse_misplaced
 from contact_imports.jobs.end_import import GONE, stop_import
 from contact_imports.messages.row_messages import encode_row_batch
 from contact_imports.model.column_map import ColumnMap
@@ -67,7 +67,8 @@ def process_upload(
     """
     key = import_of_key(upload.key)
     if key is None:
-        return Processed("not an import")
+        misplaced = refuse_misplaced(upload, uploads, now)
+        return Processed("failed" if misplaced else "not an import")
     project_id = key.project_id
     try:
         import_id = key.import_id or record_dropped(upload, project_id, uploads, imports, now)
