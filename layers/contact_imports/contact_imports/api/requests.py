@@ -28,6 +28,9 @@ from contact_imports.model.spelling import nearest, shown
 
 _MAX_PARTS = 32
 _MAX_PART_HEADERS = 32
+_MAX_PART_HEADER_BYTES = 65_536
+"""Far more than the name of any file (255 bytes on usual file systems), and few enough that a header of as many
+lines is put together in no time."""
 # Part of an S3 key and of DynamoDB keys, so that no other character needs escaping there.
 _PROJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -168,13 +171,13 @@ def _read_form(
     parts: dict[str, bytes] = {}
     try:
         # Everything is in memory already; the limits keep the parser from writing files. Any byte is a character
-        # of Latin-1, and any length is taken: the name of the file, which nobody uses, refuses nothing.
+        # of Latin-1, and a header may be long: the name of the file, which nobody uses, refuses nothing.
         parser = MultipartParser(
             io.BytesIO(body),
             boundary,
             charset="latin-1",
             header_limit=_MAX_PART_HEADERS,
-            headersize_limit=MAX_UPLOAD_BYTES,
+            headersize_limit=_MAX_PART_HEADER_BYTES,
             part_limit=_MAX_PARTS,
             spool_limit=MAX_UPLOAD_BYTES,
             memory_limit=MAX_UPLOAD_BYTES,
