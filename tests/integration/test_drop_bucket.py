@@ -147,7 +147,6 @@ def test_options_come_from_the_objects_metadata(pipeline: Pipeline, project: str
         ({"delimeter": ";"}, "Did you mean 'delimiter'?"),
         ({"onConflict": "skip", "on_conflict": "upsert"}, "two spellings with different values"),
         ({"projectId": "another"}, "projectId is not the project"),
-        ({"project": "another", "project_ids": "another"}, "Did you mean 'projectId'?"),
         ({"tags": "=?foo?B?YQ==?="}, "tags cannot be read"),
         ({"column_map": "=?utf-8?B?a?="}, "columnMap cannot be read"),
         ({"delimiter": "=?unicode_escape?Q?\\ud800?="}, "delimiter cannot be read"),
@@ -200,7 +199,7 @@ def test_options_are_obeyed_in_either_spelling(
 def test_metadata_that_is_no_option_is_left_alone(pipeline: Pipeline, project: str) -> None:
     metadata = {
         "mtime": "1700000000", "etag": "abc", "sha256": "0", "filename": "c.csv", "author": "x",
-        "source": "=?foo?B?YQ==?=", "s3cmd_attrs": "md5:x", "stage": "test", "project_id": project,
+        "source": "=?foo?B?YQ==?=", "s3cmd_attrs": "md5:x", "stage": "test", "project": "x", "project_id": project,
     }  # fmt: skip
     job = run(pipeline, project, pipeline.drop(f"drop/{project}/c.csv", FILE.encode(), **metadata))
     assert job.status is Status.COMPLETED

@@ -105,10 +105,9 @@ def _check_unknown(name: str, joined: str, stored: str, project_id: str) -> None
             )
             raise field_error("INVALID_FIELD", "projectId", message)
         return
-    meant = nearest(joined, [*_FIELDS, _PROJECT])
+    meant = nearest(joined, _FIELDS)
     if meant is not None:
         message = (
-            f"{shown(name)} looks like an option, but is not one. Did you mean "
-            f"'{_FIELDS.get(meant, 'projectId')}'?"
+            f"{shown(name)} looks like an option, but is not one. Did you mean '{_FIELDS[meant]}'?"
         )
         raise RequestError("UNKNOWN_FIELD", message)
