@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -27,21 +28,21 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from contact_imports.api import openapi
-from contact_imports.api.requests import ImportForm, parse_form
+from contact_imports.api.access import (
+    authenticate,
+    check_project,
+    find_import,
+    import_not_found,
+)
+from contact_imports.api.requests import ImportRequest, parse_request
+from contact_imports.api.responses import refusal
 from contact_imports.aws.api_keys_table import ApiKey, ApiKeyTable, Scope
 from contact_imports.aws.clients import fast_session
 from contact_imports.aws.environment import ApiEnvironment
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.report_files import ReportFiles
 from contact_imports.aws.uploads_bucket import Uploads
-from contact_imports.jobs.create_import import (
-    authenticate,
-    check_project,
-    create_import,
-    get_import,
-    import_not_found,
-    request_identity,
-)
+from contact_imports.jobs.create_import import create_import
 from contact_imports.jobs.list_imports import (
     failed_rows_csv,
     failed_rows_page,
@@ -60,7 +61,6 @@ dynamodb = aws.client("dynamodb")
 s3 = aws.client("s3", config=Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
 
 IMPORTS_PATH = "/v1/contacts/imports"
-IMPORT_ID = re.compile(r"[0-9a-fA-F]{24}")
 IDEMPOTENCY_SECONDS = 24 * 3600
 MAX_PAGE = 100
 MAX_ERRORS_PAGE = 1_000
@@ -101,7 +101,7 @@ def header(name: str) -> str | None:
 
 def api_key(scope: Scope) -> ApiKey:
     keys = ApiKeyTable(dynamodb, environment().API_KEYS_TABLE)
-    return authenticate(header("Authorization"), scope, keys)
+    return authenticate(header("Authorization"), header("X-API-Key"), scope, keys)
 
 
 @app.post(
@@ -135,22 +135,25 @@ def post_import(
     ] = None,
 ) -> dict[str, Any]:
     key = api_key(Scope.WRITE)
-    form = parse_form(header("Content-Type"), request_body())
-    check_project(key, form.project_id)
-    return {"success": True, "data": create_once(key, idempotency_key, form)}
+    asked = parse_request(header("Content-Type"), request_body(), header("Content-Encoding"))
+    check_project(key, asked.project_id)
+    return {"success": True, "data": create_once(key, idempotency_key, asked)}
 
 
-def create_once(key: ApiKey, idempotency_key: str | None, form: ImportForm) -> dict[str, Any]:
+def create_once(key: ApiKey, idempotency_key: str | None, asked: ImportRequest) -> dict[str, Any]:
     """Creates an import, or answers as before where the key of the request was used for it."""
 
     def create(*, request: dict[str, str]) -> dict[str, Any]:
-        created = create_import(form, import_table(), uploads(), datetime.now(UTC))
+        now = datetime.now(UTC)
+        created = create_import(
+            asked.project_id, asked.options, asked.file, import_table(), uploads(), now
+        )
         logger.info(
-            "import accepted", import_id=created["id"], project_id=form.project_id, key_id=key.id
+            "import accepted", import_id=created["id"], project_id=asked.project_id, key_id=key.id
         )
         return created
 
-    request = {"key": f"{key.id}:{idempotency_key}", "request": request_identity(form)}
+    request = {"key": f"{key.id}:{idempotency_key}", "request": asked.identity}
     if idempotency_key is None:
         return create(request=request)
     store = DynamoDBPersistenceLayer(environment().IDEMPOTENCY_TABLE, boto3_client=dynamodb)
@@ -172,13 +175,12 @@ def create_once(key: ApiKey, idempotency_key: str | None, form: ImportForm) -> d
         answer: dict[str, Any] = once(request=request)
     except IdempotencyValidationError:
         message = "This Idempotency-Key was used for another request. Use a new one."
-        raise RequestError(409, "IDEMPOTENCY_CONFLICT", message) from None
+        raise RequestError("IDEMPOTENCY_CONFLICT", message) from None
     except IdempotencyAlreadyInProgressError:
         message = (
             "The first request with this Idempotency-Key is under way. Try it again in a while."
         )
-        headers = {"Retry-After": "1"}
-        raise RequestError(409, "IDEMPOTENCY_IN_PROGRESS", message, headers=headers) from None
+        raise RequestError("IDEMPOTENCY_IN_PROGRESS", message) from None
     return answer
 
 
@@ -232,7 +234,7 @@ def get_imports(
 )
 def get_import_status(id: ImportId) -> dict[str, Any]:  # noqa: A002
     key = api_key(Scope.READ)
-    job = get_import(key, checked_id(id), import_table())
+    job = find_import(key, id, import_table())
     return {"success": True, "data": job.as_api(datetime.now(UTC))}
 
 
@@ -272,7 +274,7 @@ def get_import_errors(
     ] = 0,
 ) -> Response[Any]:
     key = api_key(Scope.READ)
-    job = get_import(key, checked_id(id), import_table())
+    job = find_import(key, id, import_table())
     now = datetime.now(UTC)
     if format == "json":
         data = failed_rows_page(job, reports(), limit, cursor, now)
@@ -294,24 +296,19 @@ def openapi_document() -> dict[str, Any]:
     return openapi.document(app)
 
 
-def checked_id(import_id: str) -> str:
-    if IMPORT_ID.fullmatch(import_id) is None:
-        raise import_not_found()
-    return import_id.lower()
-
-
 def request_body() -> bytes:
     event = app.current_event
     body = event.body or ""
-    return base64.b64decode(body) if event.is_base64_encoded else body.encode()
+    return (
+        base64.b64decode(body) if event.is_base64_encoded else body.encode(errors="surrogatepass")
+    )
 
 
-def refuse(error: RequestError) -> Response[dict[str, Any]]:
-    answer: dict[str, Any] = {"success": False, "error": error.message, "code": error.code}
-    if error.data:
-        answer["data"] = dict(error.data)
-    logger.info("request refused", status=error.status, code=error.code)
-    return Response(error.status, content_types.APPLICATION_JSON, answer, headers=error.headers)
+def refuse(
+    error: RequestError, headers: Mapping[str, str] | None = None
+) -> Response[dict[str, Any]]:
+    logger.info("request refused", code=error.code)
+    return refusal(error, headers)
 
 
 @app.exception_handler(RequestError)  # type: ignore[untyped-decorator]
@@ -332,9 +329,9 @@ def invalid_parameter(error: RequestValidationError) -> Response[dict[str, Any]]
         return refuse(import_not_found())
     if where == "header":
         message = f"Idempotency-Key must have 1 to {MAX_IDEMPOTENCY_KEY_CHARS} characters."
-        return refuse(RequestError(400, "INVALID_IDEMPOTENCY_KEY", message))
+        return refuse(RequestError("INVALID_IDEMPOTENCY_KEY", message))
     message = f"The parameter {name} is missing or not valid: {error.errors()[0]['msg'].lower()}."
-    return refuse(RequestError(400, "INVALID_PARAMETER", message, data={"field": name}))
+    return refuse(RequestError("INVALID_PARAMETER", message, data={"field": name}))
 
 
 @app.not_found
@@ -346,18 +343,16 @@ def no_route(_: NotFoundError) -> Response[dict[str, Any]]:
                 # An import id of characters that no route takes.
                 return refuse(import_not_found())
             message = f"This path takes {methods} alone."
-            return refuse(
-                RequestError(405, "METHOD_NOT_ALLOWED", message, headers={"Allow": methods})
-            )
+            return refuse(RequestError("METHOD_NOT_ALLOWED", message), {"Allow": methods})
     message = f"There is no such path. Use {IMPORTS_PATH}; /v1/openapi.json describes the API."
-    return refuse(RequestError(404, "NOT_FOUND", message))
+    return refuse(RequestError("NOT_FOUND", message))
 
 
 @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
 def internal_error(_: Exception) -> Response[dict[str, Any]]:
     logger.exception("request failed")
     message = "The request failed on our side. Try it again in a while."
-    return refuse(RequestError(500, "INTERNAL_ERROR", message))
+    return refuse(RequestError("INTERNAL_ERROR", message))
 
 
 @logger.inject_lambda_context(clear_state=True)

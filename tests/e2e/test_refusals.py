@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import pytest
@@ -87,7 +88,7 @@ def test_an_import_that_does_not_exist(account: Account, import_id: str) -> None
         (b'"Email\n', {}, "UNREADABLE_FILE", "file", "line 1"),
         (b"E-mail,Name\n", {}, "COLUMN_NOT_FOUND", "email", "Did you mean 'E-mail'?"),
         (b"Email,Email\n", {}, "AMBIGUOUS_COLUMN", "email", "columns 1, 2"),
-        (b"Email;Name\n", {}, "COLUMN_NOT_FOUND", "email", "semicolons"),
+        (b"Email;Name\n", {}, "COLUMN_NOT_FOUND", "email", "The columns are: 'Email;Name'. If the file is separated by semicolons"),
         (FILE, {"onConflict": "merge"}, "INVALID_FIELD", "onConflict", "'upsert' or 'skip'"),
         (FILE, {"delimiter": "::"}, "INVALID_FIELD", "delimiter", "one character"),
         (FILE, {"tags": "a,,b"}, "INVALID_TAGS", "tags", "tag 2 is empty"),
@@ -98,6 +99,11 @@ def test_an_import_that_does_not_exist(account: Account, import_id: str) -> None
         (FILE, {"columnMap": '{"email":["Email"]}'}, "INVALID_COLUMN_MAP", "columnMap", "valid string"),
         (FILE, {"projectId": "a/b"}, "INVALID_FIELD", "projectId", "letters, digits"),
         (FILE, {"colour": "red"}, "UNKNOWN_FIELD", None, "onConflict"),
+        (FILE, {"project_id": "x"}, "UNKNOWN_FIELD", None, "'project_id', which is not known. Did you mean 'projectId'?"),
+        (FILE, {"columnMap": '{"Email":"email"}'}, "INVALID_COLUMN_MAP", "columnMap", "the wrong way round"),
+        (FILE, {"tags": '"a"'}, "INVALID_TAGS", "tags", "JSON array"),
+        (FILE, {"projectId": ""}, "INVALID_FIELD", "projectId", "empty"),
+        (FILE, {"encoding": "utf-9"}, "INVALID_FIELD", "encoding", "not known"),
     ],
 )  # fmt: skip
 def test_a_form_that_is_wrong(
@@ -132,6 +138,28 @@ def test_what_is_not_multipart(account: Account) -> None:
     assert_refused(post(account), 400, "NOT_MULTIPART")
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     assert_refused(post(account, data=b"garbage", headers=headers), 400, "INVALID_MULTIPART")
+
+
+def test_json_that_cannot_be_read(account: Account) -> None:
+    headers = {"Content-Type": "application/json"}
+    for content, said in (
+        (b'{\n"projectId": x}', "line 2, column 14"),
+        (b'{"projectId":"\xff"}', "not UTF-8"),
+        (gzip.compress(b"{}"), "JSON"),
+    ):
+        answer = assert_refused(post(account, data=content, headers=headers), 400, "INVALID_JSON")
+        assert said in answer["error"]
+
+
+def test_a_key_may_be_in_another_header(account: Account) -> None:
+    for headers in ({"Authorization": f"ApiKey {account.key}"}, {"X-API-Key": account.key}):
+        response = account.request("GET", f"{PATH}/{NO_IMPORT}", headers=headers)
+        assert_refused(response, 404, "IMPORT_NOT_FOUND")
+    quoted = {"Authorization": f'Bearer "{account.key}"'}
+    response = account.request("GET", f"{PATH}/{NO_IMPORT}", headers=quoted)
+    answer = assert_refused(response, 401, "UNAUTHENTICATED")
+    assert "in quotes" in answer["error"]
+    assert account.key not in response.text
 
 
 def test_a_body_that_is_too_large(account: Account) -> None:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from botocore.response import StreamingBody
+from hypothesis import given
+from hypothesis import strategies as st
 
-from contact_imports.aws.uploads_bucket import Uploads
+from contact_imports.aws.report_files import misplaced_result_key
+from contact_imports.aws.uploads_bucket import Uploads, import_of_key
+from contact_imports.jobs.create_dropped_import import read_metadata
+from contact_imports.messages.option_fields import OptionFields, field_names
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict
+from contact_imports.model.errors import RequestError
 from contact_imports.model.import_job import Import, ImportOptions, Status, Upload
 from tests.events import Context, failure_event, handler
 from tests.oracle import counts_of, expected
@@ -136,8 +143,19 @@ def test_options_come_from_the_objects_metadata(pipeline: Pipeline, project: str
         ({"tags": "a,,b"}, "tag 2 is empty"),
         ({"dry_run": "maybe"}, "dryRun must be"),
         ({"column_map": '{"email":"Mail"}'}, "no column 'Mail'"),
+        ({"encoding": "utf-9"}, "encoding is not known"),
+        ({"on_conflit": "skip"}, "'on-conflit' looks like an option, but is not one. Did you mean 'onConflict'?"),
+        ({"dryruns": "true"}, "Did you mean 'dryRun'?"),
+        ({"tag": "a"}, "Did you mean 'tags'?"),
+        ({"delimeter": ";"}, "Did you mean 'delimiter'?"),
+        ({"onConflict": "skip", "on_conflict": "upsert"}, "two spellings with different values"),
+        ({"projectId": "another"}, "projectId is not the project"),
+        ({"tags": "=?foo?B?YQ==?="}, "tags cannot be read"),
+        ({"column_map": "=?utf-8?B?a?="}, "columnMap cannot be read"),
+        ({"delimiter": "=?unicode_escape?Q?\\ud800?="}, "delimiter cannot be read"),
+        ({"dryRun": "=?UTF-8?Q?=ff?="}, "dryRun cannot be read"),
     ],
-)
+)  # fmt: skip
 def test_metadata_that_is_wrong_fails_the_import_and_says_why(
     pipeline: Pipeline, project: str, metadata: dict[str, str], said: str
 ) -> None:
@@ -153,6 +171,72 @@ def test_metadata_that_is_not_ascii_is_read(pipeline: Pipeline, project: str) ->
     # As S3 gives it: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
     event = pipeline.drop(f"drop/{project}/c.csv", FILE.encode(), tags="=?UTF-8?Q?caf=C3=A9,b?=")
     assert run(pipeline, project, event).options.tags == ("café", "b")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"onConflict": "skip", "dryRun": "true"},
+        {"onconflict": "skip", "dryrun": "true"},
+        {"on_conflict": "skip", "dry_run": "true"},
+        {"on_conflict": "skip", "onConflict": "skip", "DryRun": "true"},
+    ],
+)
+def test_options_are_obeyed_in_either_spelling(
+    pipeline: Pipeline, project: str, metadata: dict[str, str]
+) -> None:
+    """A file that says to skip what exists, and to change nothing, in the API's words."""
+    pipeline.run(project, b"Email,Name\nj@example.com,Old\n", ImportOptions(
+        ColumnMap(email="Email", name="Name")
+    ))  # fmt: skip
+    before = pipeline.contacts_of(project)
+    content = b"Email,Name\nj@example.com,New\nk@example.com,K\n"
+    pipeline.process(pipeline.drop(f"drop/{project}/2.csv", content, **metadata))
+    pipeline.drain()
+    (job,) = [job for job in imports_of(pipeline, project) if job.dropped_key]
+    assert (job.options.on_conflict, job.options.dry_run) == (OnConflict.SKIP, True)
+    assert (job.counts.created, job.counts.skipped) == (1, 1)
+    assert pipeline.contacts_of(project) == before
+
+
+def test_metadata_that_is_no_option_is_left_alone(pipeline: Pipeline, project: str) -> None:
+    metadata = {
+        "mtime": "1700000000", "etag": "abc", "sha256": "0", "filename": "c.csv", "author": "x",
+        "source": "=?foo?B?YQ==?=", "s3cmd_attrs": "md5:x", "stage": "test", "project": "x", "project_id": project,
+    }  # fmt: skip
+    job = run(pipeline, project, pipeline.drop(f"drop/{project}/c.csv", FILE.encode(), **metadata))
+    assert job.status is Status.COMPLETED
+
+
+def test_an_encoding_is_recorded(pipeline: Pipeline, project: str) -> None:
+    event = pipeline.drop(f"drop/{project}/c.csv", b"Email\na@example.com\n", encoding="UTF-8")
+    assert run(pipeline, project, event).options.encoding == "utf-8"
+
+
+keys_of_metadata = st.one_of(
+    st.sampled_from([*field_names(OptionFields), "projectId", "on-conflict", "dry-run", "x"]),
+    st.text(max_size=12),
+)
+values_of_metadata = st.one_of(
+    st.text(max_size=20),
+    st.builds(
+        "=?{}?{}?{}?=".format,
+        st.sampled_from(["utf-8", "foo", "utf-16", "unicode_escape", "idna", "é", "rot13", "zip"]),
+        st.sampled_from(["B", "Q", "q", "X"]),
+        st.text(max_size=12),
+    ),
+    st.text("=?BQutf8-_", max_size=30).map("=?".__add__),
+)
+
+
+@given(st.dictionaries(keys_of_metadata, values_of_metadata, max_size=4))
+def test_whatever_metadata_says_it_is_understood_or_refused(metadata: dict[str, str]) -> None:
+    try:
+        options = read_metadata(metadata, "demo")
+    except RequestError as error:
+        assert len(error.message) > 20
+    else:
+        repr(options).encode()
 
 
 def test_an_event_that_comes_twice_is_one_import(pipeline: Pipeline, project: str) -> None:
@@ -244,6 +328,41 @@ def test_what_is_no_file_of_a_project_is_no_import(
     pipeline.process(pipeline.drop(key.format(project), FILE.encode()))
     assert imports_of(pipeline, project) == []
     assert pipeline.messages() == []
+
+
+@pytest.mark.parametrize(
+    "name", ["{}.csv", "an y/{}.csv", "/{}.csv", "münchen/{}", "x" * 65 + "/{}.csv", ".../{}/c.csv"]
+)
+def test_a_file_outside_of_every_project_leaves_a_result_that_says_so(
+    pipeline: Pipeline, project: str, name: str
+) -> None:
+    key = name.format(project)
+    event = pipeline.drop(f"drop/{key}", FILE.encode())
+    for _ in range(2):
+        pipeline.process(event)
+    result = json.loads(text_of(pipeline, f"results/{key}.result.json"))
+    assert result["status"] == "failed"
+    assert "drop/PROJECT_ID/" in result["error"]
+    assert set(result["counts"].values()) == {0}
+    # It is no upload, and no project's: nothing follows from it.
+    assert import_of_key(f"results/{key}.result.json") is None
+    assert re.match(r"results/[A-Za-z0-9_-]{1,64}/", f"results/{key}.result.json") is None
+    assert pipeline.messages() == []
+
+
+def test_a_misplaced_file_with_the_longest_key_leaves_one_too(pipeline: Pipeline) -> None:
+    key = "drop/".ljust(1024, "k")
+    pipeline.process(pipeline.drop(key, FILE.encode()))
+    found = misplaced_result_key(key)
+    assert found is not None
+    assert json.loads(text_of(pipeline, found))["status"] == "failed"
+
+
+@pytest.mark.parametrize("key", ["drop/", "drop/{}/", "drop/{}/folder/", "drop/no project/"])
+def test_the_marker_of_a_folder_leaves_nothing(pipeline: Pipeline, project: str, key: str) -> None:
+    assert misplaced_result_key(key.format(project)) is None
+    assert misplaced_result_key(f"imports/{project}/x") is None
+    assert misplaced_result_key(f"drop/{project}/c.csv") is None
 
 
 def test_a_packed_file(pipeline: Pipeline, project: str) -> None:

@@ -131,6 +131,8 @@ def _dropped(world: World) -> list[Call]:
     world.finish()
     world.events.append((pipeline.drop(f"drop/{project}/d.csv", CONTENT, dry_run="true"), 0))
     world.finish()
+    world.events.append((pipeline.drop("drop/no project/c.csv", CONTENT), 0))
+    world.finish()
     world.poison = POISON
     world.events.append((pipeline.drop(f"drop/{project}/e.csv", CONTENT, dry_run="true"), 0))
     world.finish()

@@ -97,8 +97,24 @@ def test_a_missing_header_names_those_that_are_there_and_the_nearest() -> None:
 
 
 def test_a_file_with_another_delimiter_is_recognised() -> None:
-    with pytest.raises(FileError, match="separated by semicolons"):
+    with pytest.raises(FileError, match="separated by semicolons") as refused:
         find_columns(ColumnMap(email="Email"), ["Email;Name"])
+    # A header that was not separated is no name that was meant.
+    assert "Did you mean" not in refused.value.message
+    assert (refused.value.data or {})["nearest"] is None
+
+
+def test_an_error_shows_only_the_beginning_of_a_long_name() -> None:
+    long = "x" * 1_000_000
+    for column_map, header in (
+        (ColumnMap(email=long), [long + "y", "Email"]),
+        (ColumnMap(email=long), [long, long]),
+        (ColumnMap(email="Email"), [long] * 30),
+        (ColumnMap(email=long), ["Email"]),
+    ):
+        with pytest.raises(FileError) as refused:
+            find_columns(column_map, header)
+        assert len(refused.value.message) + len(json.dumps(refused.value.data)) < 10_000
 
 
 @pytest.mark.parametrize("header", [["Email", "x", "Email"], ["EMAIL", "x", "email"]])

@@ -11,17 +11,18 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contact_imports.api.requests import parse_form
+from contact_imports.api.requests import parse_request
+from contact_imports.api.responses import STATUSES
 from contact_imports.files.contact_file import open_contact_file
 from contact_imports.files.failed_rows import ReportWriter, failed_rows
 from contact_imports.files.plain_file import PlainFile, plain_head
 from contact_imports.files.records import HEAD_BYTES, read_in_encoding
+from contact_imports.messages.option_fields import OptionFields, field_names, parse_fields
 from contact_imports.messages.row_messages import decode_message
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.column_map_json import parse_column_map
 from contact_imports.model.errors import FileError, RequestError
 from contact_imports.model.import_job import ImportOptions
-from contact_imports.model.options import parse_options
 from tests.multipart import BOUNDARY, CONTENT_TYPE
 from tests.reference import ReferenceImport, reference_import
 
@@ -77,9 +78,9 @@ contents = st.builds(
 )
 def test_a_request(body: bytes, content_type: str) -> None:
     try:
-        parse_form(content_type, body)
+        parse_request(content_type, body)
     except RequestError as error:
-        assert error.status in (400, 413)
+        assert STATUSES[error.code] in (400, 413)
 
 
 parts = st.lists(st.tuples(words, contents), max_size=8)
@@ -94,9 +95,9 @@ def test_a_form_of_parts(parts: list[tuple[str, bytes]]) -> None:
         for name, content in parts
     )
     try:
-        parse_form(CONTENT_TYPE, body + f"--{BOUNDARY}--\r\n".encode())
+        parse_request(CONTENT_TYPE, body + f"--{BOUNDARY}--\r\n".encode())
     except RequestError as error:
-        assert error.status == 400
+        assert STATUSES[error.code] == 400
 
 
 @fuzz
@@ -108,16 +109,16 @@ def test_a_column_map(text: str) -> None:
         assert len(str(error)) > 10
 
 
-names = st.sampled_from(["columnMap", "onConflict", "onBlank", "delimiter", "tags", "dryRun"])
+names = st.sampled_from(field_names(OptionFields))
 
 
 @fuzz
 @given(st.dictionaries(names, texts))
 def test_options_of_metadata(metadata: dict[str, str]) -> None:
     try:
-        parse_options(metadata)
+        parse_fields(OptionFields, metadata)
     except RequestError as error:
-        assert error.status == 400
+        assert STATUSES[error.code] == 400
 
 
 @fuzz

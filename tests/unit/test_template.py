@@ -239,6 +239,7 @@ def test_who_may_write_contacts_and_files() -> None:
         ("ApiRole", "imports"),
         ("ImportEndedRole", "reports"),
         ("ImportEndedRole", "results"),
+        ("ProcessorRole", "results"),
     }
 
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.models import APIKey, License, Tag
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from contact_imports.api.requests import ImportFields
+from contact_imports.model.column_map import ColumnMap
 
 JSON = "application/json"
 POST_PATH = "/v1/contacts/imports"
@@ -154,8 +155,9 @@ class CreateContactImportRequest(ImportFields):
         bytes,
         Field(description="CSV file to import", json_schema_extra={"format": "binary"}),
     ]
-    columnMap: Annotated[
-        str,
+    column_map: Annotated[
+        ColumnMap,
+        WithJsonSchema({"type": "string"}),
         Field(
             description="JSON string mapping subscriber fields to CSV header names. Only `email` is required. "
             "Supported keys: `email`, `firstName`, `lastName`, `name`, `phone`, `country`, `language`, and "
@@ -164,16 +166,22 @@ class CreateContactImportRequest(ImportFields):
         ),
     ]
     tags: Annotated[
-        str,
+        tuple[str, ...],
+        WithJsonSchema({"type": "string"}),
         Field(
             description='Tag names to apply to every imported contact, as a JSON array (e.g. `["newsletter"]`) '
-            "or a comma-separated string. Tags are created if they do not exist."
+            "or a comma-separated string. Tags are created if they do not exist.",
+            json_schema_extra={"default": ""},
         ),
-    ] = ""
-    dryRun: Annotated[
-        Literal["true", "false"],
-        Field(description="Whether to count and report only, without changing anything."),
-    ] = "false"
+    ] = ()
+    dry_run: Annotated[
+        bool,
+        WithJsonSchema({"type": "string", "enum": ["true", "false"]}),
+        Field(
+            description="Whether to count and report only, without changing anything.",
+            json_schema_extra={"default": "false"},
+        ),
+    ] = False
 
 
 def answer(description: str, model: type[BaseModel] | None = None) -> OpenAPIResponse:

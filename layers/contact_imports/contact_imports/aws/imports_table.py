@@ -26,6 +26,7 @@ from contact_imports.model.import_job import (
     Status,
     Upload,
 )
+from contact_imports.model.limits import ERROR_CHARS
 from contact_imports.model.progress import MAX_PARTITIONS, Partition
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ class ImportTable:
             item["columnMap"] = _column_map_json(options.column_map)
         if options.delimiter is not None:
             item["delimiter"] = options.delimiter
+        if options.encoding is not None:
+            item["encodingOption"] = options.encoding
         if job.dropped_key is not None:
             item["droppedKey"] = job.dropped_key
         try:
@@ -207,7 +210,7 @@ class ImportTable:
             import_id,
             Status.FAILED,
             Counts(),
-            error,
+            error[:ERROR_CHARS],
             now,
             condition="attribute_not_exists(partitionCount)",
         )
@@ -393,6 +396,7 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
             tags=tuple(values["tagNames"]),
             on_blank=OnBlank(values["onBlank"]),
             dry_run=values["dryRun"],
+            encoding=values.get("encodingOption"),
         ),
         created_at=datetime.fromisoformat(values["createdAt"]).astimezone(UTC),
         counts=counts,

@@ -3,10 +3,12 @@
 reports/PROJECT/IMPORT/errors*         the failed rows: as CSV, and as pages of JSON
 results/PROJECT/anything.result.json   what a dropped file's import came to
 results/PROJECT/anything.errors.csv    its failed rows
+results/anything.result.json           why a file was not imported that was dropped outside of every project
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from contact_imports.aws.byte_stream import ByteStream
 from contact_imports.aws.errors import is_gone
+from contact_imports.aws.uploads_bucket import import_of_key
 from contact_imports.model.import_job import Import
 
 if TYPE_CHECKING:
@@ -114,6 +117,17 @@ def result_key(job: Import, suffix: str) -> str:
     if len(key.encode()) > _MAX_KEY_BYTES:
         return f"results/{job.project_id}/{job.id}.{suffix}"
     return key
+
+
+def misplaced_result_key(key: str) -> str | None:
+    """Where the result of an object is left that was dropped outside of every project: never among a project's
+    results, for its key begins with no project's id. None where the key is another one, or a folder's marker."""
+    if not key.startswith("drop/") or key.endswith("/") or import_of_key(key) is not None:
+        return None
+    result = f"results/{key.removeprefix('drop/')}.result.json"
+    if len(result.encode()) <= _MAX_KEY_BYTES:
+        return result
+    return f"results/{hashlib.sha256(key.encode()).hexdigest()}.result.json"
 
 
 def _report_key(job: Import) -> str:

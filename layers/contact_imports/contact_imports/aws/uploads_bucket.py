@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from typing import TYPE_CHECKING, TypedDict
 
@@ -54,7 +55,8 @@ class ImportKey:
 
 @dataclass(frozen=True, slots=True)
 class UploadDetails:
-    """When an object was made, and the metadata that its owner gave it, by lower-case name."""
+    """When an object was made, and the metadata that its owner gave it, by lower-case name, as S3 gives it:
+    see decoded_metadata."""
 
     made: datetime
     metadata: Mapping[str, str]
@@ -110,7 +112,7 @@ class Uploads:
                 )
         except ClientError as error:
             raise _gone_or(error, upload) from None
-        metadata = {name.lower(): _decoded(value) for name, value in head["Metadata"].items()}
+        metadata = {name.lower(): value for name, value in head["Metadata"].items()}
         return UploadDetails(head["LastModified"], metadata)
 
     def open(self, upload: Upload) -> PlainFile:
@@ -178,17 +180,26 @@ def import_of_key(key: str) -> ImportKey | None:
     return ImportKey(match["project_id"], None) if match else None
 
 
+def decoded_metadata(value: str) -> str:
+    """The text of a metadata value; S3 gives one that is not ASCII as RFC 2047 words.
+
+    Raises ValueError, without the value, where they cannot be decoded.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+    """
+    if not value.startswith("=?"):
+        return value
+    try:
+        text = str(make_header(decode_header(value)))
+        # Some codecs make halves of surrogate pairs, which cannot be stored.
+        text.encode()
+    except (LookupError, ValueError, MessageError):
+        raise ValueError("it is encoded as RFC 2047 does, but cannot be decoded") from None
+    return text
+
+
 def _import_key(project_id: str, import_id: str) -> str:
     return f"imports/{project_id}/{import_id}.csv"
 
 
 def _gone_or(error: ClientError, upload: Upload) -> Exception:
     return UploadGoneError(upload.key) if is_gone(error) else error
-
-
-def _decoded(value: str) -> str:
-    """A metadata value; S3 gives one that is not ASCII as RFC 2047 words.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
-    """
-    return str(make_header(decode_header(value))) if value.startswith("=?") else value

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from contact_imports.files.records import RecordReader, likely_delimiter, read_header
-from contact_imports.model.column_map import ColumnMap, Columns, find_columns, match_columns
+from contact_imports.model.column_map import (
+    ColumnMap,
+    Columns,
+    check_stored_size,
+    find_columns,
+    match_columns,
+)
 from contact_imports.model.import_job import ImportOptions
 
 _BUFFER_BYTES = 256 * 1024
@@ -37,5 +43,6 @@ def open_contact_file(
     reader = RecordReader(io.BufferedReader(raw, _BUFFER_BYTES), encoding, delimiter)
     header = read_header(iter(reader))
     column_map = options.column_map or match_columns(header)
+    check_stored_size(column_map)
     columns = find_columns(column_map, header)
     return ContactFile(reader, header, delimiter, column_map, columns)

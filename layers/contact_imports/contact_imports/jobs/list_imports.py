@@ -72,7 +72,7 @@ def list_imports(
 
 
 def failed_rows_csv(job: Import, reports: ReportFiles, now: datetime) -> Report:
-    """The report of an import's failed rows; raises RequestError (404, 409) where there is none."""
+    """The report of an import's failed rows; raises RequestError where there is none."""
     if not _has_report(job, now):
         return Report("\ufeff" + ",".join(REPORT_COLUMNS) + "\r\n")
     size = reports.report_size(job)
@@ -88,7 +88,7 @@ def failed_rows_page(
 ) -> dict[str, Any]:
     """Up to `limit` failed rows in file order, from the `cursor`-th on, as the API's `data`.
 
-    Raises RequestError (404, 409) where there is no report.
+    Raises RequestError where there is no report.
     """
     if not _has_report(job, now):
         return _list([], None)
@@ -113,17 +113,14 @@ def report_name(job: Import) -> str:
 def _has_report(job: Import, now: datetime) -> bool:
     if not job.end_is_shown(now):
         raise RequestError(
-            409,
             "REPORT_NOT_READY",
             "The import has not ended. Ask again when its status is completed or failed.",
-            headers={"Retry-After": "1"},
         )
     return job.counts.failed > 0
 
 
 def _no_report() -> RequestError:
     return RequestError(
-        404,
         "REPORT_NOT_FOUND",
         "There is no report of the failed rows: it was deleted with age, or the file was deleted before it "
         "could be made. Import the file again.",
@@ -152,5 +149,6 @@ def _entry(job: Import, now: datetime) -> dict[str, Any]:
             "delimiter": options.delimiter,
             "tags": list(options.tags),
             "dryRun": options.dry_run,
+            "encoding": options.encoding,
         },
     }

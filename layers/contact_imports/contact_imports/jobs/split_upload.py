@@ -9,13 +9,14 @@ from tempfile import TemporaryFile
 from typing import IO, Literal
 
 from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.report_files import ReportFiles
 from contact_imports.aws.row_queue import OrderedSender, RowQueue
 from contact_imports.aws.tags_table import TagTable
 from contact_imports.aws.uploads_bucket import UploadGoneError, Uploads, import_of_key
 from contact_imports.files.contact_file import open_contact_file
 from contact_imports.files.records import HEAD_BYTES, read_in_encoding
 from contact_imports.files.split import Repeats, email_of, partition_count, row_batches
-from contact_imports.jobs.create_dropped_import import record_dropped
+from contact_imports.jobs.create_dropped_import import record_dropped, refuse_misplaced
 from contact_imports.jobs.end_import import GONE, stop_import
 from contact_imports.messages.row_messages import encode_row_batch
 from contact_imports.model.column_map import ColumnMap
@@ -56,6 +57,7 @@ class SplitFile:
 def process_upload(
     upload: Upload,
     uploads: Uploads,
+    reports: ReportFiles,
     imports: ImportTable,
     tags: TagTable,
     queue: RowQueue,
@@ -67,7 +69,8 @@ def process_upload(
     """
     key = import_of_key(upload.key)
     if key is None:
-        return Processed("not an import")
+        misplaced = refuse_misplaced(upload, reports, now)
+        return Processed("failed" if misplaced else "not an import")
     project_id = key.project_id
     try:
         import_id = key.import_id or record_dropped(upload, project_id, uploads, imports, now)

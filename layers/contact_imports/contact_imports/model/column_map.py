@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from contact_imports.model.errors import FileError
-from contact_imports.model.limits import MAX_COLUMNS, MAX_CUSTOM_FIELD_KEY_CHARS, MAX_CUSTOM_FIELDS
+from contact_imports.model.limits import (
+    MAX_COLUMN_MAP_BYTES,
+    MAX_COLUMNS,
+    MAX_CUSTOM_FIELD_KEY_CHARS,
+    MAX_CUSTOM_FIELDS,
+)
+from contact_imports.model.spelling import shortened
 
 STANDARD_FIELDS = ("firstName", "lastName", "name", "phone", "country", "language")
 CUSTOM_FIELD_PREFIX = "customFields."
@@ -129,6 +136,23 @@ def match_columns(header: Sequence[str]) -> ColumnMap:
     return ColumnMap(**of_standard, customFields={name: name for name in custom})
 
 
+def stored_bytes(column_map: ColumnMap) -> int:
+    """The bytes that a column map takes in an import's record: its JSON in UTF-8, without blanks."""
+    return len(json.dumps(column_map.as_dict(), ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def check_stored_size(column_map: ColumnMap) -> None:
+    """Raises FileError where a column map that was matched from a file's header is too large to be stored."""
+    size = stored_bytes(column_map)
+    if size > MAX_COLUMN_MAP_BYTES:
+        raise FileError(
+            "INVALID_HEADER",
+            f"The names of the columns are too long: mapping them takes {size:,} bytes; "
+            f"{MAX_COLUMN_MAP_BYTES:,} is the most. Make them shorter, remove columns, or send a column map "
+            "of those that you need.",
+        )
+
+
 def _own_columns(header: Sequence[str], column_map: ColumnMap | None) -> tuple[int, bool]:
     """How many columns are the file's own, and whether those of a report follow them.
 
@@ -161,9 +185,9 @@ def _ambiguous(field: str, name: str, positions: Sequence[int]) -> FileError:
     columns = ", ".join(map(str, numbers))
     return FileError(
         "AMBIGUOUS_COLUMN",
-        f"The file has {len(numbers)} columns named {name!r} (columns {columns}), so {field} could be "
-        "any of them. Rename them so that each name stands once.",
-        data={"field": field, "header": name, "columns": numbers},
+        f"The file has {len(numbers)} columns named {shortened(name)!r} (columns {columns}), so "
+        f"{shortened(field)} could be any of them. Rename them so that each name stands once.",
+        data={"field": shortened(field), "header": shortened(name), "columns": numbers},
     )
 
 
@@ -178,10 +202,13 @@ def _not_found(field: str, wanted: str, names: list[str]) -> FileError:
     # Here, since only a refusal needs it.
     import difflib
 
-    by_fold = {name.casefold(): name for name in names if name}
-    close = difflib.get_close_matches(wanted.casefold(), by_fold, n=1)
+    # Not of very long names, which take long to compare, nor of a header that was not separated.
+    short = [name for name in (wanted, *names) if name and shortened(name) == name]
+    by_fold = {name.casefold(): name for name in short[1:]}
+    comparable = short[:1] == [wanted] and _other_delimiter(names) is None
+    close = difflib.get_close_matches(wanted.casefold(), by_fold, n=1) if comparable else []
     nearest = by_fold[close[0]] if close else None
-    message = f"The file has no column {wanted!r}, which {field} is mapped to."
+    message = f"The file has no column {shortened(wanted)!r}, which {field} is mapped to."
     if nearest:
         message += f" Did you mean {nearest!r}?"
     return FileError(
@@ -189,8 +216,8 @@ def _not_found(field: str, wanted: str, names: list[str]) -> FileError:
         message + _shown(names),
         data={
             "field": field,
-            "header": wanted,
-            "headers": names[:_HEADERS_SHOWN],
+            "header": shortened(wanted),
+            "headers": _first_names(names),
             "nearest": nearest,
         },
     )
@@ -200,13 +227,18 @@ def _no_email(names: list[str]) -> FileError:
     message = (
         "No column has a name that an email's usually has. Name one 'Email', or send a column map."
     )
-    data = {"field": "email", "headers": names[:_HEADERS_SHOWN]}
+    data = {"field": "email", "headers": _first_names(names)}
     return FileError("COLUMN_NOT_FOUND", message + _shown(names), data=data)
+
+
+def _first_names(names: list[str]) -> list[str]:
+    """As many names of columns as an error shows, each no longer than it shows one."""
+    return [shortened(name) for name in names[:_HEADERS_SHOWN]]
 
 
 def _shown(names: list[str]) -> str:
     """The columns that there are, in a sentence, and what else a person may want to look at."""
-    shown = ", ".join(repr(name) for name in names[:_HEADERS_SHOWN])
+    shown = ", ".join(repr(name) for name in _first_names(names))
     if len(names) > _HEADERS_SHOWN:
         shown += f" and {len(names) - _HEADERS_SHOWN} more"
     sentence = f" The columns are: {shown}."

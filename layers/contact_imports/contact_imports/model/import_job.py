@@ -48,7 +48,8 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What the sender chose. A column map or a delimiter that is None is found in the file."""
+    """What the sender chose. A column map, a delimiter or an encoding (the name of Python's codec) that is
+    None is found in the file."""
 
     column_map: ColumnMap | None
     on_conflict: OnConflict = OnConflict.UPSERT
@@ -56,6 +57,7 @@ class ImportOptions:
     tags: tuple[str, ...] = ()
     on_blank: OnBlank = OnBlank.KEEP
     dry_run: bool = False
+    encoding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
