@@ -27,7 +27,7 @@ from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.project_writes import ProjectWrites
 from contact_imports.aws.row_queue import RowQueue
 from contact_imports.aws.uploads_bucket import UploadGoneError, Uploads, import_of_key
-from contact_imports.jobs.apply_row_batch import Stores, handle_message
+from contact_imports.jobs.apply_row_batch import RowBatchStores, handle_message
 from contact_imports.jobs.create_dropped_import import record_dropped
 from contact_imports.jobs.end_import import PROCESSOR_FAILED, end_overdue_imports, stop_import
 from contact_imports.messages.row_messages import decode_message
@@ -50,9 +50,9 @@ def environment() -> DeadLetterEnvironment:
 
 
 @cache
-def stores() -> Stores:
+def stores() -> RowBatchStores:
     names = environment()
-    return Stores(
+    return RowBatchStores(
         ImportTable(dynamodb, names.IMPORTS_TABLE),
         ProgressRecords(dynamodb, names.IMPORTS_TABLE),
         ProjectWrites(dynamodb, names.IMPORTS_TABLE),

@@ -22,7 +22,7 @@ from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.report_files import ReportFiles
 from contact_imports.aws.uploads_bucket import Uploads
-from contact_imports.jobs.report_import import Stores, report_import
+from contact_imports.jobs.report_import import ReportStores, report_import
 
 REPORT_ENDS_BEFORE_TIMEOUT_MS = 180_000
 """What a report leaves of the function's time, for its last part, its copy and the event. One that took all of
@@ -40,9 +40,9 @@ def environment() -> ImportEndedEnvironment:
     return ImportEndedEnvironment.read()
 
 
-def stores() -> Stores:
+def stores() -> ReportStores:
     names = environment()
-    return Stores(
+    return ReportStores(
         ImportTable(dynamodb, names.IMPORTS_TABLE),
         ProgressRecords(dynamodb, names.IMPORTS_TABLE),
         Uploads(s3, names.UPLOADS_BUCKET),

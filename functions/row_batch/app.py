@@ -15,7 +15,7 @@ from contact_imports.aws.environment import RowBatchEnvironment
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.project_writes import ProjectWrites
-from contact_imports.jobs.apply_row_batch import Stores, handle_message
+from contact_imports.jobs.apply_row_batch import RowBatchStores, handle_message
 from contact_imports.messages.row_messages import decode_message
 from contact_imports.messages.sqs_event import BatchFailures, SqsRecord, failures_of, records_of
 
@@ -24,9 +24,9 @@ dynamodb = fast_dynamodb_client()
 
 
 @cache
-def stores() -> Stores:
+def stores() -> RowBatchStores:
     names = RowBatchEnvironment.read()
-    return Stores(
+    return RowBatchStores(
         ImportTable(dynamodb, names.IMPORTS_TABLE),
         ProgressRecords(dynamodb, names.IMPORTS_TABLE),
         ProjectWrites(dynamodb, names.IMPORTS_TABLE),

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from contact_imports.jobs.end_import import SWEPT_AGAIN_AFTER
@@ -136,6 +136,7 @@ def sweep(attempts: int) -> None:
     handler("dead_letter").lambda_handler(SCHEDULE, FewAttempts(attempts))
 
 
+@example([Hostile({"partitionCount": {"N": "1000000000"}}, {}, None)] * 3, 1)
 @arbitrary
 @given(st.lists(hostiles, max_size=8), st.integers(1, 3))
 def test_an_overdue_import_ends_whatever_is_overdue_before_it(
@@ -244,8 +245,11 @@ def row_batch(import_id: str, project: str) -> dict[str, Any]:
     }
 
 
+ROW_WITHOUT_CELLS = json.dumps(row_batch("70dbd880aabbccddeeff0055", "x") | {"rows": [[2, []]]})
+KEY_TOO_LONG = json.dumps(row_batch("70dbd880aabbccddeeff0066", "x" * 3_000))
 bodies = st.one_of(
     texts,
+    st.sampled_from([ROW_WITHOUT_CELLS, KEY_TOO_LONG]),
     json_values.map(json.dumps),
     st.dictionaries(batch_fields, json_values, max_size=3).map(
         lambda changes: json.dumps(row_batch("70dbd880aabbccddeeff0033", "x") | changes)
@@ -284,6 +288,7 @@ failures = st.one_of(
 )
 
 
+@example([KEY_TOO_LONG, ROW_WITHOUT_CELLS], [])
 @arbitrary
 @given(st.lists(bodies, max_size=6), st.lists(failures, max_size=6))
 def test_a_dead_letter_is_counted_whatever_comes_before_it(

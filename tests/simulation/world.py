@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 from contact_imports.aws.progress_records import ProgressRecords
-from contact_imports.jobs.apply_row_batch import Stores, handle_message
+from contact_imports.jobs.apply_row_batch import RowBatchStores, handle_message
 from contact_imports.messages.row_messages import RowBatch, decode_message
 from contact_imports.model.contact import Contact
 from contact_imports.model.import_job import Import, ImportOptions, Status
@@ -415,7 +415,7 @@ def _rows_of(messages: Iterable[Message], job: Import) -> set[int]:
 def poisoned_handle_message(world: World) -> Any:
     """row_batch's `handle_message`, with the world's poison in it."""
 
-    def handle(message: Any, stores: Stores, *arguments: Any) -> Any:
+    def handle(message: Any, stores: RowBatchStores, *arguments: Any) -> Any:
         seq = getattr(message, "seq", -1)
         poison = world.poison.get((message.partition, seq))
         if poison == "before it is applied":

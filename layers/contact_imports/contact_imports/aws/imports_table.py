@@ -144,8 +144,9 @@ class ImportTable:
     def claim(self, import_id: str, upload: Upload, now: datetime) -> Import | None:
         """Binds an import to the object that was uploaded, and gives it to a processor.
 
-        Returns the import; None if there is none to work on: it does not exist, it has ended or is being
-        stopped, or it was claimed for another object. The same object can be claimed again, by a processor that is run again.
+        Returns the import; None if there is nothing to work on: it does not exist, it has ended or is being
+        stopped, or it was claimed for another object. A processor that is run again for the same object can
+        claim it again.
         """
         try:
             response = self._client.update_item(
@@ -243,7 +244,7 @@ class ImportTable:
     def overdue(self, now: datetime) -> Iterator[str]:
         """The ids of the imports that have not ended and are past their deadline, the longest overdue first.
 
-        They are read as they are asked for, a page at a time, however many there are.
+        Reads a page at a time, and no further than the caller goes.
         """
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
@@ -414,7 +415,7 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
 
 
 def _partition_count(stored: int | None) -> int | None:
-    """Refuses a count that no file has: whoever ends an import goes through its partitions one by one."""
+    """Checks a stored number of partitions, through which whoever ends the import loops; raises ValueError."""
     if stored is not None and not 1 <= stored <= MAX_PARTITIONS:
         raise ValueError(f"an import has 1 to {MAX_PARTITIONS} partitions, not {stored}")
     return stored
@@ -425,7 +426,7 @@ def _to_upload(values: Mapping[str, Any]) -> Upload:
 
 
 def _identity(upload: Upload) -> str:
-    """What tells an object from the next one under its key."""
+    """What distinguishes an object from the next one under its key."""
     return upload.version_id or upload.etag
 
 

@@ -106,9 +106,9 @@ class ProgressRecords:
     def end_partition(
         self, import_id: str, partition: int, *, forget_gaps: bool = False
     ) -> Partition:
-        """Lets a partition count no further batch, and no missing one either where `forget_gaps`.
+        """Ends a partition: it counts no further batch. Returns it as it is now.
 
-        The gaps that are forgotten stay known as lost.
+        With `forget_gaps` it counts no missing batch either; its gaps become lost.
         """
         forgetting = forget_gaps and bool(self.get(import_id, partition).gaps)
         response = self._client.update_item(
@@ -144,7 +144,7 @@ class ProgressRecords:
             errors = [
                 RowError(row["row"], row["code"], row["message"], row["field"]) for row in rows
             ]
-            # The paginator keeps the page until the next one is asked for: much more than is left of it.
+            # The paginator keeps each page until the next one is read, which takes far more memory than the errors.
             page["Items"].clear()
             del rows
             errors.sort(key=lambda error: error.row)
@@ -208,7 +208,7 @@ class ProgressRecords:
         return {"Put": {"TableName": self._table, "Item": to_item(item)}}
 
     def _partition_on_conflict(self, error: ClientError, batch: BatchKey) -> Partition | None:
-        """The partition as another writer left it; None to try the same again; raises what is neither."""
+        """The partition as another writer left it; None to repeat the same write; raises any other error."""
         code = error_code(error)
         if code == "ConditionalCheckFailedException":
             return to_partition(cast("Any", error.response).get("Item"))
@@ -222,7 +222,7 @@ class ProgressRecords:
 
 
 def to_partition(item: Item | None) -> Partition:
-    """The partition that an item describes; one that nothing was counted of where there is none."""
+    """The partition that an item describes; without an item, a partition before its first batch."""
     if item is None:
         return Partition()
     values = from_item(item)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 QUIET_AFTER = timedelta(minutes=10)
-"""After the last write to a project, how long reads of its contacts are taken for possibly stale. DynamoDB
+"""How long after the last write to a project reads of its contacts may be stale. DynamoDB
 shows a write everywhere "usually within one second or less"; a note of a write may be up to three minutes
 older than the write: it is made anew every 30 seconds, and a batch goes on for two minutes at most.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.ReadConsistency.html"""
@@ -46,7 +46,7 @@ class ProjectWrites:
         self._noted[project_id] = now
 
     def is_quiet(self, project_id: str, now: datetime) -> bool:
-        """Whether nobody has written contacts of a project for so long that any read shows them as they are."""
+        """Whether the last write to a project's contacts is so long ago that any read shows them as they are."""
         response = self._client.get_item(
             TableName=self._table, Key=_key(project_id), ConsistentRead=True
         )

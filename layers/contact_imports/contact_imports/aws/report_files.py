@@ -29,7 +29,7 @@ _REPORT_URL_SECONDS = 900
 _MAX_KEY_BYTES = 1024
 
 _ONE_PART_AT_A_TIME = TransferConfig(use_threads=False)
-"""So that no more than one part (8 MiB) of an object is in memory, and whoever calls waits for all of it."""
+"""Holds one part (8 MiB) of an object in memory at a time, and returns when all of them are sent."""
 
 
 class ReportFiles:
@@ -64,7 +64,7 @@ class ReportFiles:
         return self._client.get_object(Bucket=self._bucket, Key=_report_key(job))["Body"].read()
 
     def report_url(self, job: Import, file_name: str) -> str:
-        """Where anyone can get an import's report for a while."""
+        """A URL at which anyone can download an import's report for 15 minutes."""
         return self._client.generate_presigned_url(
             "get_object",
             Params={
@@ -107,7 +107,7 @@ class ReportFiles:
         self._client.copy(source, self._bucket, key, Config=_ONE_PART_AT_A_TIME)
 
     def delete_result(self, key: str) -> None:
-        """Removes what an earlier import of the same key left there, if it did."""
+        """Removes what an earlier import of the same key left, if anything."""
         self._client.delete_object(Bucket=self._bucket, Key=key)
 
 

@@ -42,7 +42,7 @@ class _Version(TypedDict, total=False):
 
 
 class UploadGoneError(Exception):
-    """The object was deleted or replaced after the event that told of it."""
+    """The object was deleted or replaced after its event was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Uploads:
         return UploadForm(post["url"], post["fields"], MAX_FILE_BYTES, expires_at)
 
     def details(self, upload: Upload) -> UploadDetails:
-        """What S3 knows of an object; raises UploadGoneError where it is not the same any more."""
+        """The metadata of an object; raises UploadGoneError if it was deleted or replaced."""
         try:
             if upload.version_id:
                 head = self._client.head_object(
@@ -118,7 +118,7 @@ class Uploads:
     def open(self, upload: Upload) -> PlainFile:
         """The file as a stream, gunzipped; see PlainFile for what reading raises.
 
-        It raises UploadGoneError too, when the object is not the same any more.
+        Reading also raises UploadGoneError, if the object was deleted or replaced.
         """
         stored = io.BufferedReader(ByteStream(self._chunks(upload)), buffer_size=256 * 1024)
         return PlainFile(stored, upload.size)
@@ -135,7 +135,7 @@ class Uploads:
         raise StillUnprocessedError("an upload could not be read")
 
     def _chunks(self, upload: Upload) -> Iterator[bytes]:
-        """The object from beginning to end. Where it breaks off it is asked for again, from there on."""
+        """The object from beginning to end. A read that breaks off continues from where it stopped."""
         offset = 0
         tries = attempts()
         while offset < upload.size:

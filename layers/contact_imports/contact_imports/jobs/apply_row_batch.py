@@ -30,8 +30,8 @@ from contact_imports.model.stored_contact import (
 )
 
 PATIENCE_SECONDS = 90
-"""How long a batch waits for DynamoDB to take what it throttles: most of the function's time. A new table takes
-4,000 writes a second of all who write; a batch that gives up comes again minutes later."""
+"""How long a batch repeats calls that DynamoDB throttles: most of the function's time. A new table accepts
+4,000 writes a second from all writers together; a batch that gives up is delivered again minutes later."""
 
 _SLICE_EMAILS = 100
 """Contacts that are read, merged and written while others wait for DynamoDB: as many as one read takes."""
@@ -39,7 +39,7 @@ _SLICES_AT_A_TIME = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Stores:
+class RowBatchStores:
     """The tables that a message of the row queue is about."""
 
     imports: ImportTable
@@ -69,12 +69,12 @@ class MessageResult:
 
 
 def handle_message(
-    message: RowMessage, stores: Stores, now: datetime, *, give_up: bool = False
+    message: RowMessage, stores: RowBatchStores, now: datetime, *, give_up: bool = False
 ) -> MessageResult:
     """Does what a message asks for, and ends the import if that was the last thing to do.
 
     However often a message comes, what it says is done once. With `give_up`, rows that are not applied
-    yet are counted as failed instead. Raises what AWS refuses: the message comes again.
+    yet are counted as failed instead. Errors of AWS are raised, so that the message is delivered again.
     """
     outcomes: dict[Outcome, int] = {}
     if isinstance(message, PartitionEnd):
@@ -97,7 +97,7 @@ def handle_message(
     return MessageResult(message.import_id, message.partition, seq, outcomes, ended)
 
 
-def _contacts_of(batch: RowBatch, stores: Stores) -> ContactTable | DryRunContacts:
+def _contacts_of(batch: RowBatch, stores: RowBatchStores) -> ContactTable | DryRunContacts:
     """The contacts that a batch is applied to: those of the project, or what a dry run makes of them."""
     if not batch.dry_run:
         return stores.contacts
@@ -131,7 +131,7 @@ class _BatchApplication:
     def __init__(
         self,
         batch: RowBatch,
-        stores: Stores,
+        stores: RowBatchStores,
         contacts: ContactTable | DryRunContacts,
         now: datetime,
         partition: Partition,
@@ -152,7 +152,7 @@ class _BatchApplication:
         for row in self._batch.rows:
             by_email.setdefault(email_identity(row.cells[0]), []).append(row)
         results = _rejected(self._batch)
-        # Leaving it waits for all of them, whatever one raises: nothing goes on behind an answer.
+        # Leaving the block waits for every slice, even if one raises: no write may continue after the answer.
         with ThreadPoolExecutor(_SLICES_AT_A_TIME) as threads:
             slices = [threads.submit(self._apply_slice, rows) for rows in _slices(by_email)]
         for applied in slices:
@@ -163,9 +163,10 @@ class _BatchApplication:
     def _apply_slice(self, sent: Mapping[str, list[SentRow]]) -> RowResults:
         """Applies rows, by the identity of their email, and counts them.
 
-        Contacts are read cheaply first, or taken for new where those of the batch before were. A write says
-        what it was made from, so that one from a stale read, or from none, is refused; a row that changes
-        nothing is not written, so it is looked at again, unless nobody has written to the project lately.
+        Contacts are first read cheaply, or assumed to be new if those of the batch before were. Each write has
+        a condition on what was read, so DynamoDB refuses one that came from a stale read, or from none. A row
+        that changes nothing is not written, so no condition protects it: its contact is read once more,
+        consistently, unless nobody has written to the project lately.
         """
         batch, results = self._batch, RowResults(Counter(), [])
         pending = self._read_rows(sent, results)

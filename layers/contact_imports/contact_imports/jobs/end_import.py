@@ -18,8 +18,8 @@ NO_UPLOAD = "The uploaded file never arrived, or could not be read in time. Impo
 OVERDUE = "The import did not end in time."
 
 SWEPT_AGAIN_AFTER = timedelta(hours=1)
-"""When an overdue import that could not be ended is tried again: behind every other one that is overdue by then,
-so that it costs the others a try an hour and not a try a sweep."""
+"""When an overdue import that could not be ended is tried again. By then it comes after every other import that
+is overdue now, so it costs them one attempt an hour instead of one a sweep."""
 
 NOT_DONE = "PartitionsNotDone"
 """Why an overdue import has not ended although nothing was refused: a row batch was counted meanwhile."""
@@ -39,7 +39,7 @@ def stop_import(
     """Ends an import whose processor sends nothing any more; False where there is nothing to end.
 
     Rows that were sent are still on their way and will count. So every partition is ended by a message
-    behind its rows, and the import ends when the last of these is handled.
+    behind its rows, and the import ends when the last of these messages is handled.
     """
     job = imports.get(import_id)
     if job is None or job.ended:
@@ -62,8 +62,8 @@ def end_overdue_imports(
 ) -> Iterator[SweptImport]:
     """Fails the imports that are past their deadline, the longest overdue first, while `has_time`.
 
-    One that cannot be ended holds up nobody: it is given out with its error and put behind the others, and
-    the sweep goes on. Raises only what reading the list of overdue imports raises.
+    An import that cannot be ended does not stop the sweep: it is yielded with its error and moved behind the
+    others. Raises only what reading the list of overdue imports raises.
     """
     for import_id in imports.overdue(now):
         if not has_time():
@@ -73,7 +73,7 @@ def end_overdue_imports(
         except Exception as error:
             result = SweptImport(import_id, error_code(error))
         if result is None or result.error is not None:
-            # Where this is refused as well, it is tried again at its old place.
+            # If this fails too, the import keeps its place in the next sweep.
             with suppress(Exception):
                 imports.postpone(import_id, now + SWEPT_AGAIN_AFTER)
         if result is not None:

@@ -1,4 +1,4 @@
-"""What the API tells of a project's imports, and of the rows of one import that failed."""
+"""The API's lists: a project's imports, and the failed rows of one import."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from contact_imports.model.import_job import Import, Status
 
 
 @dataclass(frozen=True, slots=True)
-class Stores:
+class ReportStores:
     """Where what follows an import's end comes from and goes to."""
 
     imports: ImportTable
@@ -50,13 +50,13 @@ class ReportedImport:
 
 
 def report_import(
-    import_id: str, stores: Stores, now: datetime, has_time: Callable[[], bool]
+    import_id: str, stores: ReportStores, now: datetime, has_time: Callable[[], bool]
 ) -> ReportedImport | None:
     """Does what follows an import's end; safe to do again. None where the import has not ended, or is gone.
 
     The event comes last: whoever gets it finds everything else. The report has the failed rows that can be
-    written while `has_time`. What AWS refuses is raised: the record of the end comes again. An import
-    that cannot be reported for a reason of its own is shown without a report.
+    written while `has_time`. Errors of AWS are raised, so that the stream delivers the record again. An import
+    whose report fails for any other reason is shown without a report.
     """
     job = stores.imports.get(import_id)
     if job is None or not job.ended:
@@ -72,7 +72,7 @@ def report_import(
         except (BotoCoreError, ClientError, StillUnprocessedError):
             raise
         except Exception as error:
-            # It would be the same again, and again, while the ends of other imports wait.
+            # It would fail the same way each time, while the ends of other imports wait behind it.
             report_error = error_code(error)
     job = replace(job, reported=True)
     if job.dropped_key is not None:
@@ -95,7 +95,7 @@ def _can_be_reported(job: Import) -> bool:
     )
 
 
-def _write_report(job: Import, stores: Stores, has_time: Callable[[], bool]) -> None:
+def _write_report(job: Import, stores: ReportStores, has_time: Callable[[], bool]) -> None:
     file = _open(job, stores.uploads)
     partitions = job.partitions or 0
     lost = None

@@ -1,4 +1,4 @@
-"""The message between the processor and the row-batch function."""
+"""The messages from the processor to the row-batch function."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BOTH_BEGIN = b"\xef\xbf"
 _NOT_FOR_SQS = ((b"\xef\xbf\xbe", b"\\ufffe"), (b"\xef\xbf\xbf", b"\\uffff"))
 
 
-# Whoever handles a message trusts these: a wild number would make a wild number of gaps, or of records.
+# Handlers trust these: an absurd number would make as many gaps, or a record that nobody finds.
 ImportId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{24}$")]
 PartitionNumber = Annotated[int, msgspec.Meta(ge=0, lt=MAX_PARTITIONS)]
 Seq = Annotated[int, msgspec.Meta(ge=0, lt=MAX_BATCHES)]

@@ -1,4 +1,4 @@
-"""What SQS gives a function, and what it is told of it.
+"""The event that SQS sends a function, and the function's answer.
 
 Powertools' batch processor does the same and more, and takes as long to import as boto3's client for DynamoDB:
 too much for a function that gets one record at a time.
@@ -41,13 +41,13 @@ def records_of(event: Mapping[str, Any]) -> list[SqsRecord]:
 
 
 class BatchFailure(TypedDict):
-    """A message that comes again, by its id."""
+    """The id of a message to deliver again."""
 
     itemIdentifier: str
 
 
 class BatchFailures(TypedDict):
-    """A partial batch response: the messages that come again.
+    """A partial batch response: the messages to deliver again.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
     """
@@ -56,5 +56,5 @@ class BatchFailures(TypedDict):
 
 
 def failures_of(records: Sequence[SqsRecord]) -> BatchFailures:
-    """Lets these come again; none if there are none."""
+    """The answer that lets SQS deliver these messages again."""
     return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record in records]}
