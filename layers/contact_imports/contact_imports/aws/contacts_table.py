@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from contact_imports.aws.retry import StillUnprocessedError, attempts
 from contact_imports.model.column_map import STANDARD_FIELDS
 from contact_imports.model.contact import Contact
-from contact_imports.model.identity import contact_id, email_identity, readable_email
+from contact_imports.model.identity import contact_id, readable_email
 from contact_imports.model.stored_contact import AppliedRows, CreatedBy, StoredContact
 
 if TYPE_CHECKING:
@@ -84,12 +84,11 @@ class ContactTable:
         What is throttled is tried again until then (see `attempts`). Raises StillUnprocessedError.
         """
         found: dict[str, StoredContact] = {}
-        for items in self._each(
+        for contacts in self._each(
             lambda chunk: self._read_chunk(project_id, chunk, consistent=consistent, until=until),
             _chunks(emails, _READ_LIMIT),
         ):
-            for item in items:
-                stored = _from_item(item)
+            for stored in contacts:
                 found[stored.contact.email] = stored
         return found
 
@@ -117,19 +116,21 @@ class ContactTable:
 
     def _read_chunk(
         self, project_id: str, emails: Sequence[str], *, consistent: bool, until: float | None
-    ) -> list[dict[str, AttributeValueTypeDef]]:
+    ) -> list[StoredContact]:
+        by_id = {contact_id(project_id, email): email for email in emails}
         request: dict[str, KeysAndAttributesTypeDef] = {
             self._table: {
-                "Keys": [_key(project_id, email) for email in emails],
+                "Keys": [_key(project_id, of_contact) for of_contact in by_id],
                 "ConsistentRead": consistent,
             }
         }
-        items: list[dict[str, AttributeValueTypeDef]] = []
+        contacts: list[StoredContact] = []
         for _ in attempts(until):
             response = self._client.batch_get_item(RequestItems=request)
-            items += response["Responses"].get(self._table, [])
+            items: list[Any] = response["Responses"].get(self._table, [])
+            contacts += [_from_item(item, by_id[item["sk"]["S"]]) for item in items]
             if not response.get("UnprocessedKeys"):
-                return items
+                return contacts
             request = response["UnprocessedKeys"]  # type: ignore[assignment]
         raise StillUnprocessedError("contacts could not be read")
 
@@ -160,7 +161,7 @@ class ContactTable:
 
     def _statement(self, project_id: str, stored: StoredContact) -> BatchStatementRequestTypeDef:
         email = stored.contact.email
-        key = _key(project_id, email)
+        key = _key(project_id, contact_id(project_id, email))
         values = _to_item(stored)
         if self._lifetime is not None:
             expires_at = datetime.now(UTC) + self._lifetime
@@ -225,9 +226,8 @@ class DryRunContacts:
         )
 
 
-def _key(project_id: str, email: str) -> dict[str, AttributeValueTypeDef]:
-    """The key of an email's contact; for a dry run's contacts, the import's id takes the project's place."""
-    of_contact = contact_id(project_id, email)
+def _key(project_id: str, of_contact: str) -> dict[str, AttributeValueTypeDef]:
+    """The key of a contact by its id; for a dry run's contacts, the import's id takes the project's place."""
     return {"pk": {"S": f"{project_id}#{of_contact[:_KEY_DIGITS]}"}, "sk": {"S": of_contact}}
 
 
@@ -251,7 +251,7 @@ def _to_item(stored: StoredContact) -> dict[str, AttributeValueTypeDef]:
         "version": {"N": str(stored.version)},
         "createdBy": {"M": {"importId": {"S": import_id}, "row": {"N": str(row)}}},
     }
-    if stored.version > 1 or stored.applied != _applied_by_creation(stored.created_by):
+    if stored.version > 1 or not _shows_creation_alone(stored):
         item["applied"] = {
             "M": {
                 key: {"L": [_applied_to_item(rows) for rows in batches]}
@@ -267,6 +267,16 @@ def _to_item(stored: StoredContact) -> dict[str, AttributeValueTypeDef]:
     return item
 
 
+def _shows_creation_alone(stored: StoredContact) -> bool:
+    """Whether a contact remembers what `_applied_by_creation` makes of who created it."""
+    batches = stored.applied.get(stored.created_by.import_id, ())
+    return (
+        len(stored.applied) == len(batches) == 1
+        and batches[0].row == stored.created_by.row
+        and not batches[0].failed
+    )
+
+
 def _applied_by_creation(created_by: CreatedBy) -> Mapping[str, tuple[AppliedRows, ...]]:
     """What most contacts remember, and what one without `applied` does: the row that created it."""
     return {created_by.import_id: (AppliedRows(created_by.row),)}
@@ -279,9 +289,9 @@ def _applied_to_item(rows: AppliedRows) -> AttributeValueTypeDef:
     return {"M": value}
 
 
-def _from_item(item: Any) -> StoredContact:
+def _from_item(item: Any, email: str) -> StoredContact:
     contact = Contact(
-        email_identity(item["email"]["S"]),
+        email,
         {name: item[name]["S"] for name in STANDARD_FIELDS if name in item},
         {key: value["S"] for key, value in item.get("customFields", {"M": {}})["M"].items()},
         frozenset(item.get("tags", {"SS": ()})["SS"]),

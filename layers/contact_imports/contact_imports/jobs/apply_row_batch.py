@@ -210,7 +210,7 @@ class _BatchApplication:
         pending: dict[str, list[Row]] = {}
         for email, rows in sent.items():
             for number, cells in rows:
-                row = self._reader.read(number, cells)
+                row = self._reader.read(number, cells, email)
                 if isinstance(row, RowError):
                     results.outcomes[Outcome.FAILED] += 1
                     results.errors.append(row)

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from contact_imports.model.text import BLANKS, JOINERS, clean_value, normalise, without_joiners
 
-CONTACT_ID_DIGITS = 24
+_CONTACT_ID_BYTES = 12
 
 _PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789@._+-"
 _ODD = 0
@@ -68,7 +68,7 @@ def contact_id(project_id: str, identity: str) -> str:
 
     The beginning of SHA-256 of the project's id, a line feed and the identity, in UTF-8.
     """
-    return sha256(f"{project_id}\n{identity}".encode()).hexdigest()[:CONTACT_ID_DIGITS]
+    return sha256(f"{project_id}\n{identity}".encode()).digest()[:_CONTACT_ID_BYTES].hex()
 
 
 def addresses_in(text: str) -> int:

@@ -134,12 +134,14 @@ class RowReader:
             for name in fields[1:]
         ]
 
-    def read(self, number: int, cells: Sequence[str]) -> Row | RowError:
-        """The row that the mapped cells make, or why it is none.
+    def read(
+        self, number: int, cells: Sequence[str], identity: str | None = None
+    ) -> Row | RowError:
+        """The row that the mapped cells make, or why it is none. `identity` is the email's, where it is known.
 
         Values lose what is invisible and the blanks around them; what is then empty is no value.
         """
-        email = email_identity(cells[0])
+        email = email_identity(cells[0]) if identity is None else identity
         problem = email_problem(email)
         if problem:
             return RowError(number, "invalid_email", problem.value, "email")

@@ -100,16 +100,18 @@ def merge_rows(
     errors = [RowError(number, "contact_too_large", message) for number, message in failed.items()]
     if contact is None or created_by is None or (stored and contact == stored.contact):
         return MergeResult(None, outcomes, errors)
-    remembered = dict(stored.applied) if stored else {}
+    batches = (AppliedRows(rows[-1].number, failed),)
+    if stored is None:
+        after = StoredContact(contact, 1, created_by, {import_id: batches})
+        return MergeResult(after, outcomes, errors)
     oldest = import_time(import_id) - _REMEMBERED
     applied_rows = {
-        other: rows for other, rows in remembered.items() if import_time(other) >= oldest
+        other: rows for other, rows in stored.applied.items() if import_time(other) >= oldest
     }
-    before = remembered.get(import_id, ()) if overtaking else ()
-    applied_rows[import_id] = (*before, AppliedRows(rows[-1].number, failed))
-    version = stored.version + 1 if stored else 1
-    emptied = _emptied(stored.contact, contact) if stored else frozenset[str]()
-    after = StoredContact(contact, version, created_by, applied_rows, emptied)
+    before = stored.applied.get(import_id, ()) if overtaking else ()
+    applied_rows[import_id] = before + batches
+    emptied = _emptied(stored.contact, contact)
+    after = StoredContact(contact, stored.version + 1, created_by, applied_rows, emptied)
     return MergeResult(after, outcomes, errors)
 
 
