@@ -118,6 +118,24 @@ def ended_imports(account: Account, count: int) -> list[dict[str, Any]]:
     return wait_for(ended, END_SECONDS)
 
 
+def test_a_file_that_is_dropped_outside_of_every_project_leaves_a_result(account: Account) -> None:
+    s3 = account.stack.client("s3")
+    bucket = account.stack.outputs["UploadsBucketName"]
+    name = f"no project/{account.project}.csv"
+    s3.put_object(Bucket=bucket, Key=f"drop/{name}", Body=FILE)
+
+    def result() -> Any:
+        prefix = f"results/{name}"
+        found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+        return found[0]["Key"] if found else None
+
+    key = wait_for(result, END_SECONDS)
+    assert key == f"results/{name}.result.json"
+    left = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    assert left["status"] == "failed"
+    assert "names no project" in left["error"]
+
+
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_a_dropped_file_is_imported_and_its_result_left_beside_it(
     account: Account, pack: type[bytes]

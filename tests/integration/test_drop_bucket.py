@@ -11,16 +11,11 @@ from typing import Any
 
 import pytest
 from botocore.response import StreamingBody
-from hypothesis import given
-from hypothesis import strategies as st
 
 from contact_imports.aws.report_files import misplaced_result_key
 from contact_imports.aws.uploads_bucket import Uploads, import_of_key
-from contact_imports.jobs.create_dropped_import import read_metadata
-from contact_imports.messages.option_fields import OptionFields, field_names
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict
-from contact_imports.model.errors import RequestError
 from contact_imports.model.import_job import Import, ImportOptions, Status, Upload
 from tests.events import Context, failure_event, handler
 from tests.oracle import counts_of, expected
@@ -213,32 +208,6 @@ def test_an_encoding_is_recorded(pipeline: Pipeline, project: str) -> None:
     assert run(pipeline, project, event).options.encoding == "utf-8"
 
 
-keys_of_metadata = st.one_of(
-    st.sampled_from([*field_names(OptionFields), "projectId", "on-conflict", "dry-run", "x"]),
-    st.text(max_size=12),
-)
-values_of_metadata = st.one_of(
-    st.text(max_size=20),
-    st.builds(
-        "=?{}?{}?{}?=".format,
-        st.sampled_from(["utf-8", "foo", "utf-16", "unicode_escape", "idna", "é", "rot13", "zip"]),
-        st.sampled_from(["B", "Q", "q", "X"]),
-        st.text(max_size=12),
-    ),
-    st.text("=?BQutf8-_", max_size=30).map("=?".__add__),
-)
-
-
-@given(st.dictionaries(keys_of_metadata, values_of_metadata, max_size=4))
-def test_whatever_metadata_says_it_is_understood_or_refused(metadata: dict[str, str]) -> None:
-    try:
-        options = read_metadata(metadata, "demo")
-    except RequestError as error:
-        assert len(error.message) > 20
-    else:
-        repr(options).encode()
-
-
 def test_an_event_that_comes_twice_is_one_import(pipeline: Pipeline, project: str) -> None:
     event = pipeline.drop(f"drop/{project}/c.csv", FILE.encode())
     pipeline.process(event)
@@ -370,6 +339,19 @@ def test_a_packed_file(pipeline: Pipeline, project: str) -> None:
     job = run(pipeline, project, pipeline.drop(f"drop/{project}/c.csv.gz", packed))
     assert job.counts.as_dict() == counts_of(expected(FILE.encode(), HEADER_SPEAKS))
     assert "no email;B;;3" in text_of(pipeline, f"results/{project}/c.csv.gz.errors.csv")
+
+
+def test_metadata_that_cannot_be_read_does_not_stop_giving_up(
+    pipeline: Pipeline, project: str
+) -> None:
+    event = pipeline.drop(f"drop/{project}/c.csv", FILE.encode(), tags="=?foo?B?YQ==?=")
+    handler("dead_letter").lambda_handler(failure_event(event), Context())
+    (job,) = imports_of(pipeline, project)
+    assert job.status is Status.FAILED
+    assert "tags cannot be read" in (job.error or "")
+    misplaced = pipeline.drop("drop/no project/c.csv", FILE.encode())
+    answer = handler("dead_letter").lambda_handler(failure_event(misplaced), Context())
+    assert answer["batchItemFailures"] == []
 
 
 def test_a_processor_that_fails_for_good_fails_the_import(pipeline: Pipeline, project: str) -> None:

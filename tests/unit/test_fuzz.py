@@ -17,6 +17,7 @@ from contact_imports.files.contact_file import open_contact_file
 from contact_imports.files.failed_rows import ReportWriter, failed_rows
 from contact_imports.files.plain_file import PlainFile, plain_head
 from contact_imports.files.records import HEAD_BYTES, read_in_encoding
+from contact_imports.jobs.create_dropped_import import read_metadata
 from contact_imports.messages.option_fields import OptionFields, field_names, parse_fields
 from contact_imports.messages.row_messages import decode_message
 from contact_imports.model.column_map import ColumnMap
@@ -119,6 +120,33 @@ def test_options_of_metadata(metadata: dict[str, str]) -> None:
         parse_fields(OptionFields, metadata)
     except RequestError as error:
         assert STATUSES[error.code] == 400
+
+
+keys_of_metadata = st.one_of(
+    st.sampled_from([*field_names(OptionFields), "projectId", "on-conflict", "dry-run", "x"]),
+    st.text(max_size=12),
+)
+values_of_metadata = st.one_of(
+    st.text(max_size=20),
+    st.builds(
+        "=?{}?{}?{}?=".format,
+        st.sampled_from(["utf-8", "foo", "utf-16", "unicode_escape", "idna", "é", "rot13", "zip"]),
+        st.sampled_from(["B", "Q", "q", "X"]),
+        st.text(max_size=12),
+    ),
+    st.text("=?BQutf8-_", max_size=30).map("=?".__add__),
+)
+
+
+@fuzz
+@given(st.dictionaries(keys_of_metadata, values_of_metadata, max_size=4))
+def test_whatever_metadata_says_it_is_understood_or_refused(metadata: dict[str, str]) -> None:
+    try:
+        options = read_metadata(metadata, "demo")
+    except RequestError as error:
+        assert len(error.message) > 20
+    else:
+        repr(options).encode()
 
 
 @fuzz
