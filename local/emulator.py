@@ -132,7 +132,8 @@ class Emulator:
                     pass_fds=(pid_file.fileno(),),
                 )
             try:
-                pid_file.truncate(0)
+                if pid_file.tell():  # one that was not stopped left its number
+                    pid_file.truncate(0)
                 pid_file.write(str(self._process.pid))
                 pid_file.flush()
                 self._wait_until_it_answers(self._process)

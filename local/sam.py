@@ -43,9 +43,14 @@ def build(folder: Path, runtime: str, log: Path) -> None:
 
 
 def deploy(
-    folder: Path, stack_name: str, runtime: str, environment: dict[str, str], log: Path | None
+    folder: Path,
+    stack_name: str,
+    runtime: str,
+    parameters: list[str],
+    environment: dict[str, str],
+    log: Path | None,
 ) -> None:
-    """Deploys what was built for a runtime, without a question; raises StackError.
+    """Deploys what was built for a runtime, without a question; `parameters` are Name=value; raises StackError.
 
     `environment` says which AWS. Its progress goes to the log file, or to the terminal where there is none.
     """
@@ -57,7 +62,7 @@ def deploy(
         *("--capabilities", "CAPABILITY_IAM"),
         "--no-confirm-changeset",
         "--no-fail-on-empty-changeset",
-        *("--parameter-overrides", f"Runtime={runtime}"),
+        *("--parameter-overrides", f"Runtime={runtime}", *parameters),
     )
     _run([_SAM, *command], environment, log)
 

@@ -50,7 +50,7 @@ class LocalStack(Emulator):
         """Deploys what was built, and reads the stack's outputs; raises StackError."""
         environment = {**clean_environment(), **self.aws_environment}
         log = self._fresh_log("sam-deploy.log")
-        sam.deploy(self.build_folder, STACK_NAME, RUNTIME, environment, log)
+        sam.deploy(self.build_folder, STACK_NAME, RUNTIME, [], environment, log)
         stack = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
         self.outputs = {out["OutputKey"]: out["OutputValue"] for out in stack["Outputs"]}
 
