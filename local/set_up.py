@@ -29,8 +29,10 @@ _OFFLINE = (
     "ProxyError",
     "Connection refused",
     "No route to host",
+    "(from versions: none)",
+    "Could not satisfy the requirement",
 )
-"""What pip prints where it cannot reach the package index."""
+"""What pip prints where it cannot reach the package index; the last two, what a quiet pip and the SAM CLI do."""
 
 _CAUSES = {
     "The disk is full. Free some space and run the command again.": ("No space left on device",),
