@@ -159,7 +159,7 @@ def test_the_demo_ends_when_its_terminal_closes(tmp_path: Path) -> None:
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(ROOT)
-        os.execv(sys.executable, [sys.executable, "-m", "local.demo", "--state", str(state)])
+        os.execv(sys.executable, [sys.executable, "-m", "local.demo", "--state", str(state)])  # noqa: S606
     pid_file = state / "ministack.pid"
     deadline = time.monotonic() + 60
     while not (pid_file.exists() and pid_file.read_text()):
