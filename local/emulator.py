@@ -11,7 +11,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,7 +138,9 @@ class Emulator:
                 pid_file.flush()
                 self._wait_until_it_answers(self._process)
             except BaseException:
-                _end_group(self._process.pid, self._process)
+                process = self._process
+                _end_group(process.pid, lambda: process.poll() is None)
+                process.wait()
                 raise
 
     def is_running(self) -> bool:
@@ -153,7 +155,10 @@ class Emulator:
         """Stops it with everything it started; False where nothing was running."""
         running = self.is_running()
         if running:
-            _end_group(int(self._pid_file.read_text()), self._process)
+            # Not by the process table: where nobody waits for it, an ended process stays there as a zombie.
+            _end_group(int(self._pid_file.read_text()), self.is_running)
+            if self._process is not None:
+                self._process.wait()
         self._pid_file.unlink(missing_ok=True)
         return running
 
@@ -305,23 +310,12 @@ def _lock(file: TextIO) -> bool:
     return True
 
 
-def _end_group(pid: int, process: subprocess.Popen[bytes] | None) -> None:
-    """Ends a process and all that it started: by SIGTERM, and by SIGKILL if that takes too long."""
+def _end_group(pid: int, lives: Callable[[], bool]) -> None:
+    """Ends a process and all that it started: by SIGTERM, and what is left when it ended or takes too long by SIGKILL."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_SECONDS
-    while _group_lives(pid):
-        if process is not None:
-            process.poll()  # so that it does not stay as a zombie
-        if time.monotonic() > deadline:
-            with suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+    while lives() and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
-
-
-def _group_lives(pid: int) -> bool:
-    try:
-        os.killpg(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
