@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import requests
+import httpx
 
 
-def assert_refused(response: requests.Response, status: int, code: str) -> dict[str, Any]:
+def assert_refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert response.status_code == status, response.text
     assert response.headers["Content-Type"] == "application/json"
     answer: dict[str, Any] = response.json()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import subprocess
 import time
@@ -19,7 +18,8 @@ from contact_imports.model.column_map_json import parse_column_map
 from contact_imports.model.import_job import ImportOptions
 from contact_imports.model.progress import MAX_PARTITIONS
 from local import sample
-from local.stack import ROOT, TOOLS, LocalStack, free_port
+from local.emulator import TOOLS
+from local.stack import LocalStack, free_port
 from tests.e2e.conftest import Account
 from tests.oracle import counts_of, expected
 
@@ -76,10 +76,8 @@ def proxy(tmp_path: Path) -> Iterator[tuple[Proxy, LocalStack]]:
     try:
         _wait_for(f"{url}/_microburst/health")
         stack.start()
-        with (ROOT / "pyproject.toml").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            stack.build()
-            stack.deploy()
+        stack.build()
+        stack.deploy()
         yield Proxy(url), stack
     finally:
         stack.stop()

