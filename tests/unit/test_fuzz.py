@@ -12,10 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contact_imports.api.requests import parse_form
-from contact_imports.files.contact_file import open_contact_file
+from contact_imports.files.contact_file import ContactFile, open_contact_file, read_contact_file
 from contact_imports.files.failed_rows import ReportWriter, failed_rows
-from contact_imports.files.plain_file import PlainFile, plain_head
-from contact_imports.files.records import HEAD_BYTES, read_in_encoding
+from contact_imports.files.plain_file import PlainFile
 from contact_imports.messages.row_messages import decode_message
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.column_map_json import parse_column_map
@@ -129,14 +128,12 @@ def test_options_of_metadata(metadata: dict[str, str]) -> None:
 def test_a_file(content: bytes, delimiter: str | None, column_map: ColumnMap | None) -> None:
     options = ImportOptions(column_map, delimiter=delimiter)
 
-    def opened(encoding: str) -> Any:
-        file = PlainFile(io.BufferedReader(io.BytesIO(content)), len(content))
-        return open_contact_file(file, plain_head(content[:HEAD_BYTES]), encoding, options)
+    def stream() -> PlainFile:
+        return PlainFile(io.BufferedReader(io.BytesIO(content)), len(content))
 
-    def read(encoding: str) -> ReferenceImport:
-        file = opened(encoding)
+    def read(file: ContactFile) -> ReferenceImport:
         result = reference_import([(1, file.header), *file.reader], file.column_map)
-        file = opened(encoding)
+        file = open_contact_file(stream(), options, file.encoding)
         report = bytearray()
         writer = ReportWriter(report.extend, file.delimiter, file.header, file.columns)
         for row in failed_rows(file.reader, iter(result.errors)):
@@ -146,7 +143,7 @@ def test_a_file(content: bytes, delimiter: str | None, column_map: ColumnMap | N
         return result
 
     try:
-        result = read_in_encoding(plain_head(content[:HEAD_BYTES]), read)
+        result = read_contact_file(stream, options, read)
     except FileError as error:
         assert len(error.message) > 10
     else:

@@ -158,6 +158,8 @@ class ImportTable:
             item["columnMap"] = _column_map_json(options.column_map)
         if options.delimiter is not None:
             item["delimiter"] = options.delimiter
+        if options.encoding is not None:
+            item["encoding"] = options.encoding
         if job.dropped_key is not None:
             item["droppedKey"] = job.dropped_key
         try:
@@ -626,12 +628,13 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
             tags=tuple(values["tagNames"]),
             on_blank=OnBlank(values["onBlank"]),
             dry_run=values["dryRun"],
+            encoding=values.get("encoding"),
         ),
         created_at=datetime.fromisoformat(values["createdAt"]).astimezone(UTC),
         counts=counts,
         upload=_to_upload(values["upload"]) if "upload" in values else None,
         dropped_key=values.get("droppedKey"),
-        encoding=values.get("encoding"),
+        encoding=values.get("encoding") if "partitionCount" in values else None,
         partitions=values.get("partitionCount"),
         failure=values.get("failure"),
         error=values.get("error"),

@@ -22,7 +22,7 @@ from botocore.exceptions import IncompleteReadError as ShortReadError
 from urllib3.exceptions import HTTPError
 
 from contact_imports.aws.retry import StillUnprocessedError, attempts
-from contact_imports.files.plain_file import PlainFile, plain_head
+from contact_imports.files.plain_file import PlainFile
 from contact_imports.model.import_job import UPLOAD_FORM_SECONDS, Import, Upload
 from contact_imports.model.limits import MAX_FILE_BYTES
 
@@ -124,17 +124,6 @@ class Uploads:
         """
         stored = io.BufferedReader(_ObjectReader(self._chunks(upload)), buffer_size=256 * 1024)
         return PlainFile(stored, upload.size)
-
-    def head(self, upload: Upload, size: int) -> bytes:
-        """The file's first bytes, gunzipped, of at most `size` bytes; raises FileError, UploadGoneError."""
-        if not upload.size:
-            return b""
-        for _ in attempts():
-            try:
-                return plain_head(self._body(upload, 0, size).read(size))
-            except (ResponseStreamingError, ShortReadError, HTTPError):
-                continue
-        raise StillUnprocessedError("an upload could not be read")
 
     def put_result(self, key: str, content: str) -> None:
         """Stores a JSON document beside what was dropped."""

@@ -184,7 +184,7 @@ def _likelihood(text: str, languages: Sequence[str]) -> float:
     before = " "
     parts = _PARTS.findall(text)
     for part, after in zip(parts, [*parts[1:], " "], strict=True):
-        if part[0].isalpha():
+        if len(part) > 1 or part.isalpha():
             alone = part.isascii() and before.isascii() and after.isascii()
             words = _word(part, tuple(languages), _ASCII_WEIGHT if alone else 1.0)
             of_language = [one + word for one, word in zip(of_language, words, strict=True)]
@@ -258,7 +258,7 @@ def _ideograph(character: str) -> float:
     if "\u3040" <= character < "\u3100":
         return -math.log(120)
     if "\uac00" <= character < "\ud7a4":
-        return -math.log(1_500)
+        return -math.log(1_500 if _is_usual(character) else 100_000)
     if "\uff61" <= character <= "\uff9f":
         return -math.log(400)
     if "\u4e00" <= character < "\ua000":
@@ -267,8 +267,8 @@ def _ideograph(character: str) -> float:
 
 
 def _is_usual(ideograph: str) -> bool:
-    """Whether a standard has it in its first level."""
-    for encoding, second_level in (("gb2312", 0xD8), ("big5", 0xC9)):
+    """Whether a standard has it in its first level, or as a syllable of Korean."""
+    for encoding, second_level in (("gb2312", 0xD8), ("big5", 0xC9), ("euc_kr", 0xC9)):
         try:
             return ideograph.encode(encoding)[0] < second_level
         except UnicodeEncodeError:

@@ -13,9 +13,8 @@ from contact_imports.api.requests import ImportForm
 from contact_imports.aws.api_keys_table import ApiKey, ApiKeyTable, Scope
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.uploads_bucket import Uploads
-from contact_imports.files.contact_file import open_contact_file
-from contact_imports.files.plain_file import PlainFile, plain_head
-from contact_imports.files.records import HEAD_BYTES, read_in_encoding
+from contact_imports.files.contact_file import check_contact_file
+from contact_imports.files.plain_file import PlainFile
 from contact_imports.model.errors import FileError, RequestError
 from contact_imports.model.import_job import Import, ImportOptions, Status, iso, new_import_id
 
@@ -119,10 +118,6 @@ def check_project(key: ApiKey, project_id: str) -> None:
 
 
 def _check_header(content: bytes, options: ImportOptions) -> None:
-    head = plain_head(content[:HEAD_BYTES])
-
-    def check(encoding: str) -> None:
-        file = PlainFile(io.BufferedReader(io.BytesIO(content)), len(content))
-        open_contact_file(file, head, encoding, options)
-
-    read_in_encoding(head, check)
+    check_contact_file(
+        lambda: PlainFile(io.BufferedReader(io.BytesIO(content)), len(content)), options
+    )

@@ -12,6 +12,7 @@ from contact_imports.aws.event_bus import EventBus
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.uploads_bucket import UploadGoneError, Uploads, result_key
 from contact_imports.files.contact_file import ContactFile, open_contact_file
+from contact_imports.files.encoding import encoding_name
 from contact_imports.files.failed_rows import (
     PAGE_ROWS,
     FailedRow,
@@ -48,7 +49,8 @@ def report_import(
             uploads.copy_report(job, errors_key)
         else:
             uploads.delete_result(errors_key)
-        uploads.put_result(result_key(job, "result.json"), orjson.dumps(job.as_api(now)).decode())
+        result = job.as_api(now) | {"encoding": encoding_name(job.encoding)}
+        uploads.put_result(result_key(job, "result.json"), orjson.dumps(result).decode())
     imports.set_reported(import_id)
     bus.import_ended(job, now)
     return job
@@ -84,7 +86,7 @@ def _open(job: Import, uploads: Uploads) -> ContactFile:
     if job.upload is None:
         raise UploadGoneError(job.id)
     stream = uploads.open(job.upload)
-    return open_contact_file(stream, b"", job.encoding or "utf-8-sig", job.options)
+    return open_contact_file(stream, job.options, job.encoding)
 
 
 def _encode(page: list[FailedRow]) -> bytes:

@@ -24,6 +24,7 @@ RequestErrorCode = Literal[
     "INVALID_TAGS",
     "EMPTY_FILE",
     "UNREADABLE_FILE",
+    "ENCODING_UNCERTAIN",
     "COLUMN_NOT_FOUND",
     "AMBIGUOUS_COLUMN",
     "INVALID_HEADER",
@@ -38,7 +39,12 @@ RequestErrorCode = Literal[
 ]
 
 FileErrorCode = Literal[
-    "EMPTY_FILE", "UNREADABLE_FILE", "COLUMN_NOT_FOUND", "AMBIGUOUS_COLUMN", "INVALID_HEADER"
+    "EMPTY_FILE",
+    "UNREADABLE_FILE",
+    "ENCODING_UNCERTAIN",
+    "COLUMN_NOT_FOUND",
+    "AMBIGUOUS_COLUMN",
+    "INVALID_HEADER",
 ]
 
 RowErrorCode = Literal[

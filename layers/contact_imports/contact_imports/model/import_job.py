@@ -44,7 +44,8 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What the sender chose. A column map or a delimiter that is None is found in the file."""
+    """What the sender chose. A column map, delimiter or encoding that is None is found in the file;
+    `encoding` is the name of one, in any usual spelling."""
 
     column_map: ColumnMap | None
     on_conflict: OnConflict = OnConflict.UPSERT
@@ -52,6 +53,7 @@ class ImportOptions:
     tags: tuple[str, ...] = ()
     on_blank: OnBlank = OnBlank.KEEP
     dry_run: bool = False
+    encoding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
