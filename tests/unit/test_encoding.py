@@ -115,7 +115,8 @@ THAI = ("สมชาย ใจดี", "วิภา ศรีสุข")
 ROMANIAN = ("Ştefan Munteanu", "Ioana Crăciun", "Răzvan Ţurcanu")
 MACINTOSH = ("José Núñez", "François Lefèvre", "Jürgen Groß")
 OTHERS = [
-    *((encoding, names) for encoding in ("cp1250", "iso8859_2", "cp852", "mac_latin2") for names in (POLISH, CZECH, HUNGARIAN)),
+    *((encoding, names) for encoding in ("cp1250", "iso8859_2", "cp852") for names in (POLISH, CZECH, HUNGARIAN)),
+    *(("mac_latin2", names) for names in (POLISH, HUNGARIAN)),
     *((encoding, RUSSIAN) for encoding in ("cp1251", "koi8_r", "cp866", "iso8859_5", "mac_cyrillic")),
     *((encoding, UKRAINIAN) for encoding in ("cp1251", "koi8_u")),
     ("cp1251", BULGARIAN),
@@ -396,7 +397,7 @@ def test_what_is_no_text_is_named(head: bytes, named: str) -> None:
         *(("sjis", "cp932"), ("CP932", "cp932"), ("EUC_JP", "euc_jp"), ("gbk", "gb18030")),
         *(("GB2312", "gb18030"), ("big5", "cp950"), ("EUC-KR", "cp949"), ("cp949", "cp949")),
         *(("KOI8-R", "koi8_r"), ("koi8u", "koi8_u"), ("Mac Roman", "mac_roman")),
-        *(("macintosh", "mac_roman"), ("CP437", "cp437"), ("IBM850", "cp850"), ("866", "cp866")),
+        *(("macintosh", "mac_roman"), ("CP437", "cp437"), ("IBM850", "cp850"), ("cp866", "cp866")),
     ],
 )
 def test_usual_names_of_encodings_are_known(name: str, codec: str) -> None:

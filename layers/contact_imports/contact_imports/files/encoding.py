@@ -121,7 +121,7 @@ _BINARY_SHARE = 0.1
 _WIDE_NUL_SHARE = 0.2
 """Bytes of a head that are NUL in UTF-16 or UTF-32: addresses and delimiters are ASCII in any language."""
 
-_DAMAGED_SHARE = 0.5
+_DAMAGED_SHARE = 0.6
 """Bytes that are not ASCII, in valid UTF-8 sequences, from which on a file is damaged UTF-8: 0.67 and more
 was measured in damaged files, 0.33 and less in those of other encodings."""
 _CLEARLY = 1.5
@@ -133,8 +133,17 @@ _OTHER_THAN_UNDEFINED = bytes(set(range(256)) - set(_UNDEFINED))
 _C1 = bytes(range(0x80, 0xA0))
 _OTHER_THAN_C1 = bytes(set(range(256)) - set(_C1))
 _ASCII = bytes(range(128))
-# Letters and marks of Western names that UTF-8 in a Windows-1252 file decodes to.
+# What UTF-8 decodes to in a Windows-1252 file that has some: letters and marks of Western names.
 _WESTERN_IN_UTF_8 = re.compile("[\u00c0-\u017f\u2013-\u2122]")
+# Letters of living languages and usual marks: other encodings are valid UTF-8 by chance, but not this.
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+_LIVING = re.compile(
+    "[\u00a0-\u017f\u0391-\u03af\u03b1-\u03ce\u0410-\u0457\u05d0-\u05ea\u0621-\u064a"
+    "\u0900-\u0dff\u0e01-\u0e4e\u1e80-\u1ef9\u2010-\u2122\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3"
+    "\uff00-\uffef\U0001f300-\U0001faff]"
+)
+_LIVING_CHARACTERS = 1_000
+"""How many characters of a file are looked at for that."""
 
 _CHUNK_BYTES = 1024 * 1024
 _SAMPLE_BYTES = 16 * 1024
@@ -266,7 +275,7 @@ def find_encoding(file: EncodedFile, given: str | None = None) -> str:
         if file.has_iso_2022:
             raise iso_2022_error()
         return UTF_8
-    if head.startswith(codecs.BOM_UTF8) or scan.valid >= scan.not_ascii * _DAMAGED_SHARE:
+    if head.startswith(codecs.BOM_UTF8) or scan.is_damaged_utf_8:
         raise _damaged(scan.bad_line)
     return _legacy(scan)
 
@@ -284,6 +293,7 @@ class _Scan:
         self.valid = 0
         self.undefined = 0
         self.western_in_utf_8 = False
+        self._decoded = ""
         self.bad_line: int | None = None
         self._lines = 0
         self._rest = b""
@@ -306,6 +316,12 @@ class _Scan:
         self._whole_lines(self._rest)
 
     @property
+    def is_damaged_utf_8(self) -> bool:
+        """Whether the file is UTF-8 but for some bytes."""
+        living = len(_LIVING.findall(self._decoded)) * 2 > len(self._decoded)
+        return living and self.valid >= self.not_ascii * _DAMAGED_SHARE
+
+    @property
     def sample(self) -> bytes:
         """Lines that are not ASCII, from the whole file, and some that are."""
         return b"\n".join((self._ascii, *self._sample))
@@ -325,6 +341,12 @@ class _Scan:
         not_ascii = len(piece.translate(None, _ASCII))
         self.not_ascii += not_ascii
         self.valid += not_ascii - bad
+        if not text.isascii():
+            self.western_in_utf_8 = (
+                self.western_in_utf_8 or _WESTERN_IN_UTF_8.search(text) is not None
+            )
+            if len(self._decoded) < _LIVING_CHARACTERS:
+                self._decoded += "".join(_NOT_ASCII.findall(text))[:_LIVING_CHARACTERS]
         if not bad:
             return
         if self.bad_line is None:
@@ -333,8 +355,6 @@ class _Scan:
             except UnicodeDecodeError as error:
                 self.bad_line = self._lines + _line_ends(piece[: error.start]) + 1
         self.undefined += len(piece.translate(None, _OTHER_THAN_UNDEFINED))
-        if not text.isascii() and not self.western_in_utf_8:
-            self.western_in_utf_8 = _WESTERN_IN_UTF_8.search(text) is not None
         for line in piece.splitlines():
             if not line.isascii() and zlib.crc32(line) & self._mask == 0:
                 self._add_to_sample(line)
@@ -428,11 +448,9 @@ def _wide_without_mark(head: bytes) -> str | None:
     if head.count(b"\0") < max(1, len(head) * _WIDE_NUL_SHARE):
         return None
     for encoding, width in (("utf-32-le", 4), ("utf-32-be", 4), ("utf-16-le", 2), ("utf-16-be", 2)):
-        # The beginning may end in the middle of a character.
-        try:
-            text = codecs.getincrementaldecoder(encoding)().decode(head)
-        except UnicodeDecodeError:
+        if len(head) % width:
             continue
+        text = head.decode(encoding, "ignore")
         usual = len(_ASCII_CSV.findall(text.encode("ascii", "ignore")))
         if usual >= len(head) / width * 2 * _WIDE_NUL_SHARE and "\0" not in text:
             return encoding

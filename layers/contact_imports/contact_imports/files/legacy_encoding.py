@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -74,7 +74,8 @@ _IDEOGRAPHS_WEIGHT = 0.5
 _LATIN_SHARE = 0.1
 """Words of a file that are names of any language that is written in Latin letters."""
 _ASCII_WEIGHT = 0.4
-"""What an ASCII word counts: it tells the language, not the encoding."""
+_LEAST_BY_ASCII = -5.0
+"""What an ASCII word counts, and what all of them count at most: they tell the language, not the encoding."""
 _CAPITAL = {"start": math.log(0.75), "small": math.log(1e-4), "capital": math.log(0.2)}
 _SMALL = {"start": math.log(0.25), "small": 0.0, "capital": math.log(0.8)}
 _CONTROL = math.log(1e-7)
@@ -88,6 +89,7 @@ _ASCII_BESIDE_IDEOGRAPH = math.log(0.03)
 _AFTER_WORDS, _BEFORE_WORDS = "”»®™", "“«„¿¡"
 _USUAL_SYMBOLS = frozenset("€“”–—•®©°§«»¿¡…’‘„‚™²³½£·\xa0ºª")
 # Words, one symbol, one ASCII character. Marks of tone are part of a word.
+_ASCII_WORDS = re.compile(rb"(?<![\x80-\xff])\b[A-Za-z]+\b(?![\x80-\xff])")
 _PARTS = re.compile(r"(?:[^\W\d_]|(?<=\w)[\u0300-\u036f\u0e31-\u0e4e])+|[^\x00-\x7f]|[\x00-\x7f]")
 _INSIDE_CELL = " .'-&/"
 _SIMPLER = str.maketrans("șț", "şţ", "\u0307")
@@ -108,12 +110,13 @@ def likely_readings(sample: bytes) -> list[Reading]:
     `sample` is whole lines of a file, 32 KiB or less: it is looked at letter by letter, in each encoding.
     """
     same: dict[str, list[tuple[float, str]]] = {}
+    by_ascii = _languages_by_ascii(sample)
     for encoding, (weight, languages) in ENCODINGS.items():
         try:
             text = sample.decode(encoding)
         except UnicodeDecodeError:
             continue
-        likelihood = math.log(weight) + _likelihood(text, languages)
+        likelihood = math.log(weight) + _likelihood(text, languages, by_ascii)
         same.setdefault(text, []).append((likelihood, encoding))
     readings = [
         Reading(
@@ -134,7 +137,8 @@ class _Language:
         self._cells = cells
 
     def likelihood(self, word: str) -> float:
-        total, before = 0.0, self._places[" "]
+        total = 0.0
+        before: int | None = self._places[" "]
         for letter in word + " ":
             place = self._places.get(letter)
             if place is None or before is None:
@@ -142,7 +146,7 @@ class _Language:
             else:
                 cell = self._cells[before * len(self._places) + place]
                 total -= (ord(cell) - _FIRST_STEP) / _STEPS
-            before = place  # type: ignore[assignment]
+            before = place
         return total
 
 
@@ -171,23 +175,37 @@ def _languages() -> dict[str, _Language | _Ideographs]:
 
 
 @cache
-def _latin_languages() -> tuple[_Language | _Ideographs, ...]:
-    codes = dict.fromkeys((*_WESTERN, *_CENTRAL, *_TURKISH, *_BALTIC))
-    return tuple(_languages()[code] for code in codes)
+def _latin_languages() -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*_WESTERN, *_CENTRAL, *_TURKISH, *_BALTIC)))
 
 
-def _likelihood(text: str, languages: Sequence[str]) -> float:
+def _languages_by_ascii(sample: bytes) -> dict[str, float]:
+    """What the words that are the same in every encoding say of a file's language, by its code."""
+    words = {word.decode().lower() for word in _ASCII_WORDS.findall(sample)}
+    found = dict.fromkeys(_latin_languages(), 0.0)
+    for word in words:
+        of_language = {code: _languages()[code].likelihood(word) for code in found}
+        anywhere = _mean(of_language.values()) + math.log(_LATIN_SHARE)
+        for code, likelihood in of_language.items():
+            found[code] += _ASCII_WEIGHT * _sum((likelihood + math.log(1 - _LATIN_SHARE), anywhere))
+    most = max(found.values())
+    return {code: max(likelihood - most, _LEAST_BY_ASCII) for code, likelihood in found.items()}
+
+
+def _likelihood(text: str, languages: Sequence[str], by_ascii: Mapping[str, float]) -> float:
     """Of a text in any of some languages, all of it in the same one but for some words."""
-    of_language = [math.log(_languages()[code].weight) for code in languages]
+    of_language = [
+        math.log(_languages()[code].weight) + by_ascii.get(code, _LEAST_BY_ASCII / 2) for code in languages
+    ]
     symbols = 0.0
     script: bool | None = None
     before = " "
     parts = _PARTS.findall(text)
     for part, after in zip(parts, [*parts[1:], " "], strict=True):
         if len(part) > 1 or part.isalpha():
-            alone = part.isascii() and before.isascii() and after.isascii()
-            words = _word(part, tuple(languages), _ASCII_WEIGHT if alone else 1.0)
-            of_language = [one + word for one, word in zip(of_language, words, strict=True)]
+            if not (part.isascii() and before.isascii() and after.isascii()):
+                words = _word(part, tuple(languages))
+                of_language = [one + word for one, word in zip(of_language, words, strict=True)]
             latin = unicodedata.name(part[0], "").startswith("LATIN")
             if script is not None and script != latin:
                 symbols += _OTHER_SCRIPT
@@ -201,21 +219,21 @@ def _likelihood(text: str, languages: Sequence[str]) -> float:
 
 
 @cache
-def _word(word: str, languages: tuple[str, ...], weight: float) -> list[float]:
+def _word(word: str, languages: tuple[str, ...]) -> list[float]:
     """How likely a word is in a file of each language, which may have names of the others."""
     simple = word.lower().translate(_SIMPLER)
-    known = [_languages()[code] for code in languages]
     if word.isascii():
-        anywhere = _mean(one.likelihood(simple) for one in _latin_languages())
+        anywhere = _mean(_languages()[code].likelihood(simple) for code in _latin_languages())
         own = [
-            one.likelihood(simple) if one in _latin_languages() else anywhere for one in known
+            _languages()[code].likelihood(simple) if code in _latin_languages() else anywhere
+            for code in languages
         ]
         case = 0.0
     else:
-        own = [one.likelihood(simple) for one in known]
+        own = [_languages()[code].likelihood(simple) for code in languages]
         anywhere, case = _mean(own), _case(word)
     return [
-        weight * (case + _sum((one + math.log(1 - _LATIN_SHARE), anywhere + math.log(_LATIN_SHARE))))
+        case + _sum((one + math.log(1 - _LATIN_SHARE), anywhere + math.log(_LATIN_SHARE)))
         for one in own
     ]
 
@@ -270,19 +288,21 @@ def _is_usual(ideograph: str) -> bool:
     """Whether a standard has it in its first level, or as a syllable of Korean."""
     for encoding, second_level in (("gb2312", 0xD8), ("big5", 0xC9), ("euc_kr", 0xC9)):
         try:
-            return ideograph.encode(encoding)[0] < second_level
+            code = ideograph.encode(encoding)
         except UnicodeEncodeError:
             continue
+        # More than two bytes are a syllable that is written as its letters.
+        return len(code) == 2 and code[0] < second_level
     return False
 
 
-def _sum(logarithms: Iterator[float] | Sequence[float]) -> float:
+def _sum(logarithms: Iterable[float]) -> float:
     """The logarithm of the sum of what these are the logarithms of."""
     values = list(logarithms)
     most = max(values)
     return most + math.log(sum(math.exp(value - most) for value in values))
 
 
-def _mean(logarithms: Iterator[float] | Sequence[float]) -> float:
+def _mean(logarithms: Iterable[float]) -> float:
     values = list(logarithms)
     return _sum(values) - math.log(len(values))
