@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 TARGET = (
-    Path(__file__).parent.parent
-    / "layers/contact_imports/contact_imports/files/name_letters.tsv"
+    Path(__file__).parent.parent / "layers/contact_imports/contact_imports/files/name_letters.tsv"
 )
 
 LANGUAGES: dict[str, tuple[float, list[str]]] = {

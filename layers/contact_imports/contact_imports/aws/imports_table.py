@@ -159,7 +159,7 @@ class ImportTable:
         if options.delimiter is not None:
             item["delimiter"] = options.delimiter
         if options.encoding is not None:
-            item["encoding"] = options.encoding
+            item["encodingOption"] = options.encoding
         if job.dropped_key is not None:
             item["droppedKey"] = job.dropped_key
         try:
@@ -628,13 +628,13 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
             tags=tuple(values["tagNames"]),
             on_blank=OnBlank(values["onBlank"]),
             dry_run=values["dryRun"],
-            encoding=values.get("encoding"),
+            encoding=values.get("encodingOption"),
         ),
         created_at=datetime.fromisoformat(values["createdAt"]).astimezone(UTC),
         counts=counts,
         upload=_to_upload(values["upload"]) if "upload" in values else None,
         dropped_key=values.get("droppedKey"),
-        encoding=values.get("encoding") if "partitionCount" in values else None,
+        encoding=values.get("encoding"),
         partitions=values.get("partitionCount"),
         failure=values.get("failure"),
         error=values.get("error"),

@@ -8,10 +8,9 @@ the likeliest reading of its names (`files/legacy_encoding.py`), or it is refuse
 from __future__ import annotations
 
 import codecs
-import io
 import re
 import zlib
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from contact_imports.model.errors import FileError
 
@@ -31,7 +30,16 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "utf-32-be": ("utf-32be",),
     # Latin-1 has control characters where windows-1252 has letters and signs, and is the same otherwise:
     # what is called Latin-1 is read as windows-1252, as browsers do (https://encoding.spec.whatwg.org/).
-    "cp1252": ("windows-1252", "iso-8859-1", "latin-1", "l1", "ansi", "western", "us-ascii", "ascii"),
+    "cp1252": (
+        "windows-1252",
+        "iso-8859-1",
+        "latin-1",
+        "l1",
+        "ansi",
+        "western",
+        "us-ascii",
+        "ascii",
+    ),
     "cp1250": ("windows-1250",),
     "cp1251": ("windows-1251",),
     "cp1253": ("windows-1253",),
@@ -90,18 +98,14 @@ _BOMS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# A byte order mark of UTF-8 that was read in one of these, and then written in UTF-8: once or twice.
-_READ_AS = ("cp1252", "latin-1", "mac_roman", "cp437", "cp850", "cp1250", "cp1251", "cp932", "gbk")
-
-
-def _encoded_twice() -> tuple[bytes, ...]:
-    once = {codecs.BOM_UTF8.decode(name, "replace").encode() for name in _READ_AS}
-    twice = {mark.decode("cp1252", "ignore").encode() for mark in once if b"\xc2" in mark}
-    return tuple(mark for mark in once | twice if b"\xef\xbf\xbd" not in mark)
-
-
-_TWICE = _encoded_twice()
-_UTF_8_MARKS = re.compile(b"(?:" + b"|".join(map(re.escape, (codecs.BOM_UTF8, *_TWICE))) + b")+")
+# What a byte order mark of UTF-8 is when it was read in another encoding and then written in UTF-8:
+# windows-1252 (once and twice), 1250 and 1251, Mac Roman, cp437, cp850.
+_MISREAD_MARKS = ("ï»¿", "Ã¯Â»Â¿", "ď»ż", "п»ї", "Ôªø", "∩╗┐", "´╗┐")
+_UTF_8_MARKS = re.compile(
+    b"(?:"
+    + b"|".join(map(re.escape, ("\ufeff".encode(), *map(str.encode, _MISREAD_MARKS))))
+    + b")+"
+)
 _ASCII_CSV = re.compile(rb"[\t\n\r\x20-\x7e]")
 
 _NOT_CSV = {
@@ -192,9 +196,7 @@ def _folded(name: str) -> str:
     return re.sub(r"^(?:cswindows|windows|win|cp|ms|x?cp)(?=\d)", "cp", folded)
 
 
-_CODECS = {
-    _folded(name): codec for codec, names in _NAMES.items() for name in (codec, *names)
-}
+_CODECS = {_folded(name): codec for codec, names in _NAMES.items() for name in (codec, *names)}
 
 
 def first_encoding(head: bytes, given: str | None = None) -> str:
@@ -329,7 +331,7 @@ class _Scan:
     def _whole_lines(self, piece: bytes) -> None:
         if not self._ascii:
             lines = piece[: 4 * _ASCII_SAMPLE_BYTES].splitlines()
-            self._ascii = b"\n".join(filter(bytes.isascii, lines))[:_ASCII_SAMPLE_BYTES]
+            self._ascii = b"\n".join(line for line in lines if line.isascii())[:_ASCII_SAMPLE_BYTES]
         if not piece.isascii():
             self._not_ascii(piece)
         if self.bad_line is None:
@@ -393,7 +395,9 @@ def _legacy(scan: _Scan) -> str:
         return WESTERN
     likely = [one for one in readings if best.likelihood - one.likelihood < _UNLIKELY]
     names = [
-        str(encoding_name(encoding)) for one in likely[:_CANDIDATES] for encoding in one.encodings[:2]
+        str(encoding_name(encoding))
+        for one in likely[:_CANDIDATES]
+        for encoding in one.encodings[:2]
     ]
     raise _uncertain(line, names)
 
@@ -420,7 +424,7 @@ def _check(file: EncodedFile, encoding: str) -> None:
                 except UnicodeDecodeError:
                     raise _not_in(encoding, lines.line) from None
     try:
-        decoder.decode(b"", True)
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         raise _not_in(encoding, lines.line) from None
 
@@ -461,8 +465,10 @@ def _agree(found: str, given: str) -> bool:
     """Whether what a file's first bytes show is what was given: the same, or its kind."""
     if {found, given} <= {"utf-8", UTF_8}:
         return True
-    return found == given or (given in ("utf-16", "utf-32") and found.startswith(given)) or (
-        found in ("utf-16", "utf-32") and given.startswith(found)
+    return (
+        found == given
+        or (given in ("utf-16", "utf-32") and found.startswith(given))
+        or (found in ("utf-16", "utf-32") and given.startswith(found))
     )
 
 

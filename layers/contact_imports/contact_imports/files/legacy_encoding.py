@@ -195,7 +195,8 @@ def _languages_by_ascii(sample: bytes) -> dict[str, float]:
 def _likelihood(text: str, languages: Sequence[str], by_ascii: Mapping[str, float]) -> float:
     """Of a text in any of some languages, all of it in the same one but for some words."""
     of_language = [
-        math.log(_languages()[code].weight) + by_ascii.get(code, _LEAST_BY_ASCII / 2) for code in languages
+        math.log(_languages()[code].weight) + by_ascii.get(code, _LEAST_BY_ASCII / 2)
+        for code in languages
     ]
     symbols = 0.0
     script: bool | None = None

@@ -125,9 +125,7 @@ def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[byte
             messages.write(b"%d %d %s\n" % (batch.partition, batch.seq, body))
             rows += batch.count
             count += 1
-        return SplitFile(
-            rows, count, partitions, file.encoding, file.delimiter, file.column_map
-        )
+        return SplitFile(rows, count, partitions, file.encoding, file.delimiter, file.column_map)
 
     return read_contact_file(lambda: uploads.open(upload), job.options, split)
 
