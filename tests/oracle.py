@@ -6,8 +6,8 @@ import io
 from collections import defaultdict
 from collections.abc import Collection
 
-from contact_imports.files.plain_file import PlainFile, plain_head
-from contact_imports.files.records import likely_delimiter, possible_encodings, read_records
+from contact_imports.files.contact_file import check_contact_file
+from contact_imports.files.plain_file import PlainFile
 from contact_imports.model.contact import Contact, OnConflict, Row, apply_row
 from contact_imports.model.import_job import ImportOptions
 from tests.reference import ReferenceImport, reference_import
@@ -20,13 +20,11 @@ def expected(
     leave_out: Collection[int] = (),
 ) -> ReferenceImport:
     """What the reference import makes of a file, but for the rows that are left out."""
-    head = plain_head(content)
-    encoding = possible_encodings(head)[0]
-    plain = PlainFile(io.BufferedReader(io.BytesIO(content)), len(content)).readall()
-    delimiter = options.delimiter or likely_delimiter(head, encoding)
-    records = read_records(io.BytesIO(plain), encoding, delimiter)
+    file = check_contact_file(
+        lambda: PlainFile(io.BufferedReader(io.BytesIO(content)), len(content)), options
+    )
     return reference_import(
-        (record for record in records if record[0] not in leave_out),
+        [(0, file.header), *(record for record in file.reader if record[0] not in leave_out)],
         options.column_map,
         on_conflict=options.on_conflict,
         on_blank=options.on_blank,

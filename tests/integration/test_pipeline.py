@@ -152,7 +152,7 @@ def test_tags_are_created_once(pipeline: Pipeline, project: str) -> None:
     ("content", "said"),
     [
         (csv_file("a@example.com,A,p,x", 'b@example.com,"B,p,x'), "line 3 and never closed"),
-        (csv_file("a@example.com,A,p,x") + b'\xff\x81"', "not text in any of these encodings"),
+        (csv_file("a@example.com,A,p,x") + b'\xff\x81"', "Line 3 is not text in UTF-8"),
         (b"Mail,First,Plan\na@example.com,A,p\n", "no column 'Email'"),
         (b"Email,First,Plan,Email\na@example.com,A,p,b@example.com\n", "2 columns named 'Email'"),
         (b"\n\n", "empty"),

@@ -110,7 +110,7 @@ def test_permissions_are_enough_and_no_more_than_enough(
 
 def test_an_upload_that_is_gone_is_told_from_one_that_may_not_be_read(new_world: NewWorld) -> None:
     with pytest.raises(UploadGoneError):
-        new_world(0).pipeline.uploads.head(Upload("imports/none", "etag", 1), 1)
+        new_world(0).pipeline.uploads.open(Upload("imports/none", "etag", 1)).head(1)
 
 
 def _overdue(world: World) -> list[Call]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from contact_imports.files.contact_file import ContactFile, open_contact_file
 from contact_imports.files.failed_rows import FailedRow, LostRows, ReportWriter, failed_rows
+from contact_imports.files.plain_file import PlainFile
 from contact_imports.files.records import DELIMITERS
 from contact_imports.model.column_map import REPORT_COLUMNS, ColumnMap
 from contact_imports.model.errors import RowError
@@ -24,7 +25,8 @@ HEADER = ["Email", "Name", "", "Plan", "x", "x"]
 
 def opened(content: bytes, delimiter: str = ",") -> ContactFile:
     options = ImportOptions(COLUMN_MAP, delimiter=delimiter)
-    return open_contact_file(io.BytesIO(content), b"", "utf-8-sig", options)
+    stream = PlainFile(io.BufferedReader(io.BytesIO(content)), len(content))
+    return open_contact_file(stream, options, "utf-8-sig")
 
 
 def reference(content: bytes, delimiter: str = ",") -> ReferenceImport:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import os
-from typing import Any
 
 import msgspec
 from hypothesis import HealthCheck, given, settings
@@ -13,10 +12,10 @@ from hypothesis import strategies as st
 
 from contact_imports.api.requests import parse_request
 from contact_imports.api.responses import STATUSES
-from contact_imports.files.contact_file import open_contact_file
+from contact_imports.files.contact_file import ContactFile, open_contact_file, read_contact_file
+from contact_imports.files.encoding import encoding_name
 from contact_imports.files.failed_rows import ReportWriter, failed_rows
-from contact_imports.files.plain_file import PlainFile, plain_head
-from contact_imports.files.records import HEAD_BYTES, read_in_encoding
+from contact_imports.files.plain_file import PlainFile
 from contact_imports.jobs.create_dropped_import import read_metadata
 from contact_imports.messages.option_fields import OptionFields, field_names, parse_fields
 from contact_imports.messages.row_messages import decode_message
@@ -158,14 +157,12 @@ def test_whatever_metadata_says_it_is_understood_or_refused(metadata: dict[str, 
 def test_a_file(content: bytes, delimiter: str | None, column_map: ColumnMap | None) -> None:
     options = ImportOptions(column_map, delimiter=delimiter)
 
-    def opened(encoding: str) -> Any:
-        file = PlainFile(io.BufferedReader(io.BytesIO(content)), len(content))
-        return open_contact_file(file, plain_head(content[:HEAD_BYTES]), encoding, options)
+    def stream() -> PlainFile:
+        return PlainFile(io.BufferedReader(io.BytesIO(content)), len(content))
 
-    def read(encoding: str) -> ReferenceImport:
-        file = opened(encoding)
+    def read(file: ContactFile) -> ReferenceImport:
         result = reference_import([(1, file.header), *file.reader], file.column_map)
-        file = opened(encoding)
+        file = open_contact_file(stream(), options, file.encoding)
         report = bytearray()
         writer = ReportWriter(report.extend, file.delimiter, file.header, file.columns)
         for row in failed_rows(file.reader, iter(result.errors)):
@@ -175,11 +172,102 @@ def test_a_file(content: bytes, delimiter: str | None, column_map: ColumnMap | N
         return result
 
     try:
-        result = read_in_encoding(plain_head(content[:HEAD_BYTES]), read)
+        result = read_contact_file(stream, options, read)
     except FileError as error:
         assert len(error.message) > 10
     else:
         assert result.total == sum(result.counts.values())
+
+
+def cells_of(content: bytes, encoding: str | None = None) -> list[list[str]] | None:
+    """A file's records, or None where it is refused, which must be with a documented error."""
+    options = ImportOptions(ColumnMap(email="Email"), encoding=encoding)
+    try:
+        return read_contact_file(
+            lambda: PlainFile(io.BufferedReader(io.BytesIO(content)), len(content)),
+            options,
+            lambda file: [file.header, *(record for _, record in file.reader)],
+        )
+    except FileError as error:
+        assert error.code in ("UNREADABLE_FILE", "ENCODING_UNCERTAIN")
+        assert len(error.message) > 10
+        return None
+
+
+NAMES = {
+    "cp1252": "René Müller;Søren Ærø;José Núñez;João Conceição;Zoë Dupré;Åsa Sjöström;Niccolò;François",
+    "cp1250": "Łukasz Żółć;Małgorzata Wiśniewska;Jiří Dvořák;Kateřina Nováčková;Győző Szűcs;Paweł",
+    "cp1251": "Иван Петров;Мария Кузнецова;Сергей Ёлкин;Олександр Шевченко;Георги Димитров",
+    "koi8_r": "Иван Петров;Мария Кузнецова;Сергей Ёлкин",
+    "cp1253": "Γιώργος Παπαδόπουλος;Ελένη Νικολάου",
+    "cp1254": "Ayşe Yılmaz;Işıl Çağlar;Oğuz Şahin",
+    "cp1255": "דוד כהן;שרה לוי",
+    "cp1256": "محمد علي;فاطمة حسن",
+    "cp874": "สมชาย ใจดี;วิภา ศรีสุข",
+    "cp932": "山田太郎;鈴木一郎;ソニー表;佐藤花子",
+    "euc_jp": "山田太郎;佐藤花子;高橋健一",
+    "gb18030": "王小明;李丽华;赵国强;欧阳娜娜",
+    "cp950": "王小明;陳淑芬;林志豪",
+    "cp949": "김철수;이영희;박민수",
+    "mac_roman": "José Núñez;François Lefèvre;Jürgen Groß;Zoë Dupré",
+    "cp850": "José Núñez;François Lefèvre;Jürgen Groß;Zoë Dupré",
+    "utf-8": "René Müller;Łukasz Żółć;Иван Петров;山田太郎;محمد علي;😀",
+    "utf-8-sig": "René Müller;Łukasz Żółć;Иван Петров;山田太郎;محمد علي;😀",
+    "utf-16": "René Müller;Łukasz Żółć;Иван Петров;山田太郎;محمد علي;😀",
+    "utf-16-le": "René Müller;Łukasz Żółć;Иван Петров;山田太郎;محمد علي;😀",
+    "utf-16-be": "René Müller;Łukasz Żółć;Иван Петров;山田太郎;محمد علي;😀",
+    "utf-32": "René Müller;Łukasz Żółć;Иван Петров;山田太郎;محمد علي;😀",
+}
+"""By encoding, names that are told from those of others two at a time."""
+
+
+@st.composite
+def files_of_names(draw: st.DrawFn) -> tuple[str, list[list[str]]]:
+    encoding = draw(st.sampled_from(sorted(NAMES)))
+    names = NAMES[encoding].split(";")
+    chosen = draw(st.lists(st.sampled_from([*names, "Ann Lee", ""]), max_size=20))
+    table = [[f"c{number}@example.com", name] for number, name in enumerate([*names[:2], *chosen])]
+    return encoding, [["Email", "Name"], *table]
+
+
+def encoded(table: list[list[str]], encoding: str) -> bytes:
+    return "".join(",".join(row) + "\r\n" for row in table).encode(encoding)
+
+
+@fuzz
+@given(files_of_names())
+def test_names_come_out_as_they_went_in_or_the_file_is_refused(
+    file: tuple[str, list[list[str]]],
+) -> None:
+    encoding, table = file
+    content = encoded(table, encoding)
+    assert cells_of(content) in (table, None)
+    assert cells_of(content, encoding_name(encoding)) == table
+    if encoding == "cp1252" or encoding.startswith("utf"):
+        assert cells_of(content) == table
+
+
+@fuzz
+@given(files_of_names(), st.data())
+def test_damage_is_in_its_own_rows_or_the_file_is_refused(
+    file: tuple[str, list[list[str]]], data: st.DataObject
+) -> None:
+    """What is cut off or put in may come out as other text, in its row: no other row does."""
+    encoding, table = file
+    content = encoded(table, encoding)
+    place = data.draw(st.integers(len(encoded(table[:1], encoding)), len(content)))
+    bytes_ = data.draw(
+        st.sampled_from([b"", b"\xe9", b"\x81", b"\xc3", b"\xff\xfe", b"\xed\xa0\x80"])
+    )
+    cut = data.draw(st.sampled_from([0, 1, 2]))
+    damaged = content[:place] + bytes_ + content[place + cut :]
+    read = cells_of(damaged)
+    if read is not None and encoding.startswith("utf-8"):
+        others = [row for row in read if row not in table]
+        assert len(others) <= cut + 2
+        # A cut can leave what is valid, but never another encoding.
+        assert "\ufffd" not in str(others)
+        assert "Ã" not in str(others)
 
 
 @fuzz

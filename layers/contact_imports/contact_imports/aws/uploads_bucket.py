@@ -24,7 +24,7 @@ from urllib3.exceptions import HTTPError
 from contact_imports.aws.byte_stream import ByteStream
 from contact_imports.aws.errors import is_gone
 from contact_imports.aws.retry import StillUnprocessedError, attempts
-from contact_imports.files.plain_file import PlainFile, plain_head
+from contact_imports.files.plain_file import PlainFile
 from contact_imports.model.import_job import UPLOAD_FORM_SECONDS, Upload
 from contact_imports.model.limits import MAX_FILE_BYTES
 
@@ -122,17 +122,6 @@ class Uploads:
         """
         stored = io.BufferedReader(ByteStream(self._chunks(upload)), buffer_size=256 * 1024)
         return PlainFile(stored, upload.size)
-
-    def head(self, upload: Upload, size: int) -> bytes:
-        """The file's first bytes, gunzipped, of at most `size` bytes; raises FileError, UploadGoneError."""
-        if not upload.size:
-            return b""
-        for _ in attempts():
-            try:
-                return plain_head(self._body(upload, 0, size).read(size))
-            except (ResponseStreamingError, ShortReadError, HTTPError):
-                continue
-        raise StillUnprocessedError("an upload could not be read")
 
     def _chunks(self, upload: Upload) -> Iterator[bytes]:
         """The object from beginning to end. A read that breaks off continues from where it stopped."""

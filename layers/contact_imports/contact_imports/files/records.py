@@ -10,9 +10,10 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterator
-from typing import BinaryIO, TypeVar
+from collections.abc import Iterator
+from typing import BinaryIO
 
+from contact_imports.files.encoding import HEAD_BYTES
 from contact_imports.model.errors import FileError
 from contact_imports.model.limits import MAX_CELL_CHARS
 from contact_imports.model.text import clean_value
@@ -23,75 +24,11 @@ Record = tuple[int, list[str]]
 Block = tuple[int, list[list[str]]]
 """Some records that follow one another, and the number of the first."""
 
-T = TypeVar("T")
-
-HEAD_BYTES = 4096
-"""What `possible_encodings` and `likely_delimiter` look at."""
-
 DELIMITERS = (",", ";", "\t", "|")
 """Those that `likely_delimiter` tells apart; where two fit as well, the first."""
 
-_UTF8_BOM = b"\xef\xbb\xbf"
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
-_NOT_CSV = {
-    b"PK\x03\x04": "an Excel workbook or a zip archive",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook",
-    b"%PDF": "a PDF",
-    b"{\\rtf": "a Rich Text document",
-    b"\x89PNG": "an image",
-    b"\xff\xd8\xff": "an image",
-    b"GIF8": "an image",
-}
-_MARKUP = (b"<!doctype", b"<html", b"<head", b"<meta", b"<body", b"<table", b"<?xml")
-# Every C0 control character but tab, line feed, vertical tab, form feed, return and escape.
-_CONTROLS = bytes(set(range(32)) - {9, 10, 11, 12, 13, 27})
-_BINARY_SHARE = 0.1
-"""Control characters among the bytes of a head that make it binary: damaged text has a few."""
-_UTF16_NUL_SHARE = 0.3
 _BLOCK_RECORDS = 32  # few, since each may be megabytes
 _LINE_END = re.compile(r"\r\n|\r|\n")
-
-
-def possible_encodings(head: bytes) -> tuple[str, ...]:
-    """The encodings to try on a file, in this order, from its first HEAD_BYTES, gunzipped.
-
-    A byte order mark decides; otherwise UTF-8, and where a byte of the file is not UTF-8 the whole file
-    is Windows-1252, which Excel writes. Raises FileError for what is no text.
-    """
-    head = head[:HEAD_BYTES]
-    for magic, name in _NOT_CSV.items():
-        if head.startswith(magic):
-            raise _no_csv(name)
-    if head.startswith(_UTF16_BOMS):
-        return ("utf-16",)
-    if head.removeprefix(_UTF8_BOM).lstrip().lower().startswith(_MARKUP):
-        raise _no_csv("a web page or XML, even if its name ends in .xls or .csv")
-    if head.count(b"\0") > len(head) * _UTF16_NUL_SHARE:
-        raise FileError(
-            "UNREADABLE_FILE",
-            "The file is binary, or UTF-16 without a byte order mark. Save it as CSV in UTF-8.",
-        )
-    if len(head) - len(head.translate(None, _CONTROLS)) > len(head) * _BINARY_SHARE:
-        raise _no_csv("binary, not text")
-    return ("utf-8-sig",) if head.startswith(_UTF8_BOM) else ("utf-8-sig", "cp1252")
-
-
-def read_in_encoding(head: bytes, read: Callable[[str], T]) -> T:
-    """What `read` makes of a file, given the first possible encoding that everything it reads is in.
-
-    `head` is the file's beginning, gunzipped, at least HEAD_BYTES of it if it has so many. Raises FileError
-    where the file is in none, and what `read` raises.
-    """
-    encodings = possible_encodings(head)
-    for encoding in encodings:
-        try:
-            return read(encoding)
-        except UnicodeError:
-            continue
-    raise FileError(
-        "UNREADABLE_FILE",
-        f"The file is not text in any of these encodings: {', '.join(encodings)}. Save it as UTF-8.",
-    )
 
 
 def likely_delimiter(head: bytes, encoding: str) -> str:
@@ -187,9 +124,3 @@ def _explain(error: csv.Error, line: int) -> str:
             "mostly a quote before it that is never closed."
         )
     return f"The file cannot be read at line {line}: {error}."
-
-
-def _no_csv(what: str) -> FileError:
-    return FileError(
-        "UNREADABLE_FILE", f"The file is {what}, not a CSV. Save it as CSV and send that."
-    )

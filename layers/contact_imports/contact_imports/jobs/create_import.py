@@ -8,9 +8,8 @@ from typing import Any
 
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.uploads_bucket import Uploads
-from contact_imports.files.contact_file import open_contact_file
-from contact_imports.files.plain_file import PlainFile, plain_head
-from contact_imports.files.records import HEAD_BYTES, read_in_encoding
+from contact_imports.files.contact_file import check_contact_file
+from contact_imports.files.plain_file import PlainFile
 from contact_imports.model.errors import FileError, RequestError
 from contact_imports.model.import_job import Import, ImportOptions, Status, iso, new_import_id
 
@@ -58,10 +57,6 @@ def create_import(
 
 
 def _check_header(content: bytes, options: ImportOptions) -> None:
-    head = plain_head(content[:HEAD_BYTES])
-
-    def check(encoding: str) -> None:
-        file = PlainFile(io.BufferedReader(io.BytesIO(content)), len(content))
-        open_contact_file(file, head, encoding, options)
-
-    read_in_encoding(head, check)
+    check_contact_file(
+        lambda: PlainFile(io.BufferedReader(io.BytesIO(content)), len(content)), options
+    )

@@ -11,6 +11,7 @@ import orjson
 
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.report_files import ReportFiles
+from contact_imports.files.encoding import encoding_name
 from contact_imports.files.failed_rows import PAGE_ROWS
 from contact_imports.model.column_map import REPORT_COLUMNS
 from contact_imports.model.errors import RequestError
@@ -141,7 +142,7 @@ def _entry(job: Import, now: datetime) -> dict[str, Any]:
     column_map = options.column_map
     return job.as_api(now) | {
         "dropped_key": job.dropped_key,
-        "encoding": job.encoding,
+        "encoding": encoding_name(job.encoding),
         "options": {
             "columnMap": column_map.as_dict() if column_map else None,
             "onConflict": options.on_conflict.value,

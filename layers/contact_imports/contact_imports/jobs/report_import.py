@@ -18,6 +18,7 @@ from contact_imports.aws.report_files import ReportFiles, result_key
 from contact_imports.aws.retry import StillUnprocessedError
 from contact_imports.aws.uploads_bucket import UploadGoneError, Uploads
 from contact_imports.files.contact_file import ContactFile, open_contact_file
+from contact_imports.files.encoding import encoding_name
 from contact_imports.files.failed_rows import (
     PAGE_ROWS,
     FailedRow,
@@ -81,8 +82,8 @@ def report_import(
             stores.reports.copy_report(job, errors_key)
         else:
             stores.reports.delete_result(errors_key)
-        result = orjson.dumps(job.as_api(now)).decode()
-        stores.reports.put_result(result_key(job, "result.json"), result)
+        result = job.as_api(now) | {"encoding": encoding_name(job.encoding)}
+        stores.reports.put_result(result_key(job, "result.json"), orjson.dumps(result).decode())
     stores.imports.set_reported(import_id)
     stores.bus.import_ended(job, now)
     return ReportedImport(job, report_error)
@@ -136,7 +137,7 @@ def _open(job: Import, uploads: Uploads) -> ContactFile:
     if job.upload is None:
         raise UploadGoneError(job.id)
     stream = uploads.open(job.upload)
-    return open_contact_file(stream, b"", job.encoding or "utf-8-sig", job.options)
+    return open_contact_file(stream, job.options, job.encoding)
 
 
 def _encode(page: list[FailedRow]) -> bytes:

@@ -13,8 +13,11 @@ from contact_imports.aws.report_files import ReportFiles
 from contact_imports.aws.row_queue import OrderedSender, RowQueue
 from contact_imports.aws.tags_table import TagTable
 from contact_imports.aws.uploads_bucket import UploadGoneError, Uploads, import_of_key
-from contact_imports.files.contact_file import open_contact_file
-from contact_imports.files.records import HEAD_BYTES, read_in_encoding
+from contact_imports.files.contact_file import (
+    ContactFile,
+    open_contact_file,
+    read_contact_file,
+)
 from contact_imports.files.split import Repeats, email_of, partition_count, row_batches
 from contact_imports.jobs.create_dropped_import import record_dropped, refuse_misplaced
 from contact_imports.jobs.end_import import GONE, stop_import
@@ -111,15 +114,13 @@ def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[byte
 
     Raises FileError where it cannot be imported.
     """
-    head = uploads.head(upload, HEAD_BYTES)
 
-    def split(encoding: str) -> SplitFile:
+    def split(file: ContactFile) -> SplitFile:
+        # What was written in another encoding goes.
         messages.seek(0)
         messages.truncate()
-        repeats = _find_repeats(upload, uploads, job, head, encoding)
-        stream = uploads.open(upload)
-        file = open_contact_file(stream, head, encoding, job.options)
-        size = upload.size * (_GZIP_USUAL_RATIO if stream.is_gzip else 1)
+        repeats = _find_repeats(upload, uploads, job, file)
+        size = upload.size * (_GZIP_USUAL_RATIO if file.stream.is_gzip else 1)
         partitions = job.partitions or partition_count(size)
         rows = count = 0
         for batch in row_batches(file.reader.blocks(), file.columns, partitions, repeats):
@@ -127,21 +128,21 @@ def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[byte
             messages.write(b"%d %d %s\n" % (batch.partition, batch.seq, body))
             rows += batch.count
             count += 1
-        return SplitFile(rows, count, partitions, encoding, file.delimiter, file.column_map)
+        return SplitFile(rows, count, partitions, file.encoding, file.delimiter, file.column_map)
 
-    return read_in_encoding(head, split)
+    return read_contact_file(lambda: uploads.open(upload), job.options, split)
 
 
 def _find_repeats(
-    upload: Upload, uploads: Uploads, job: Import, head: bytes, encoding: str
+    upload: Upload, uploads: Uploads, job: Import, file: ContactFile
 ) -> Repeats | None:
     """For a dry run, which emails stand in the file more than once."""
     if not job.options.dry_run:
         return None
-    file = open_contact_file(uploads.open(upload), head, encoding, job.options)
+    same = open_contact_file(uploads.open(upload), job.options, file.encoding)
     repeats = Repeats()
-    for _, record in file.reader:
-        repeats.add(email_of(record, file.columns))
+    for _, record in same.reader:
+        repeats.add(email_of(record, same.columns))
     return repeats
 
 

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 FileErrorCode = Literal[
-    "EMPTY_FILE", "UNREADABLE_FILE", "COLUMN_NOT_FOUND", "AMBIGUOUS_COLUMN", "INVALID_HEADER"
+    "EMPTY_FILE",
+    "UNREADABLE_FILE",
+    "ENCODING_UNCERTAIN",
+    "COLUMN_NOT_FOUND",
+    "AMBIGUOUS_COLUMN",
+    "INVALID_HEADER",
 ]
 
 RequestErrorCode = Literal[
