@@ -33,5 +33,5 @@ def canonical_encoding(name: str) -> str:
     """
     plain = "".join(filter(str.isalnum, name.lower()))
     if plain not in ENCODINGS:
-        raise ValueError(f"encoding is not known. Send a usual name, such as {_EXAMPLES}.")
+        raise ValueError(f"is not an encoding that we know; use {_EXAMPLES}")
     return ENCODINGS[plain]

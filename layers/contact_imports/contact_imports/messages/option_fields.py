@@ -77,7 +77,10 @@ def _delimiter(sent: object) -> str:
 def _encoding(sent: object) -> str:
     if not isinstance(sent, str):
         raise ValueError("encoding must be text, such as 'utf-8'.")
-    return canonical_encoding(sent)
+    try:
+        return canonical_encoding(sent)
+    except ValueError as error:
+        raise ValueError(f"encoding {error}.") from None
 
 
 def _tags(sent: object) -> tuple[str, ...]:
