@@ -38,7 +38,6 @@ from contact_imports.model.import_job import (
     Upload,
     import_time,
 )
-from contact_imports.model.limits import ERROR_CHARS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -78,6 +77,8 @@ price of a cheap read: to do without reads pays while fewer than one contact in 
 
 _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 _OPEN = "open"
+_MAX_ERROR_CHARS = 4_000
+"""Of the reason for an import's failure: it names columns, and their names have no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +276,7 @@ class ImportTable:
             import_id,
             Status.FAILED,
             Counts(),
-            error[:ERROR_CHARS],
+            _cut(error),
             now,
             condition="attribute_not_exists(partitionCount)",
         )
@@ -580,6 +581,10 @@ def _key(import_id: str, record: str) -> dict[str, AttributeValueTypeDef]:
 
 def _partition_record(partition: int) -> str:
     return f"partition#{partition:02}"
+
+
+def _cut(error: str) -> str:
+    return error if len(error) <= _MAX_ERROR_CHARS else error[: _MAX_ERROR_CHARS - 1] + "…"
 
 
 def _expires_at(import_id: str) -> int:
