@@ -102,7 +102,7 @@ def test_an_import_that_does_not_exist(account: Account, import_id: str) -> None
         (FILE, {"columnMap": '{"Email":"email"}'}, "INVALID_COLUMN_MAP", "columnMap", "the wrong way round"),
         (FILE, {"tags": '"a"'}, "INVALID_TAGS", "tags", "JSON array"),
         (FILE, {"projectId": ""}, "INVALID_FIELD", "projectId", "empty"),
-        (FILE, {"encoding": "utf-9"}, "INVALID_FIELD", "encoding", "not known"),
+        (FILE, {"encoding": "utf-9"}, "INVALID_FIELD", "encoding", "not an encoding"),
     ],
 )  # fmt: skip
 def test_a_form_that_is_wrong(

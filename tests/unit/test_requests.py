@@ -557,7 +557,7 @@ def test_a_header_may_be_called_like_a_field() -> None:
         ("Windows-1252", "cp1252"),
         ("windows 1251", "cp1251"),
         ("ISO-8859-15", "iso8859-15"),
-        ("Shift_JIS", "shift_jis"),
+        ("EUC-JP", "euc_jp"),
         ("koi8-r", "koi8-r"),
     ],
 )

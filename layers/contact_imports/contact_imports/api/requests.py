@@ -63,7 +63,7 @@ class ImportFields(OptionFields, _ProjectField):
     """The fields of a request, without its file: as JSON, or each as text in a form."""
 
     column_map: ColumnMapField
-    delimiter: DelimiterField = ","
+    delimiter: DelimiterField = ImportOptions(None).delimiter
 
 
 _FIELDS = field_names(ImportFields)

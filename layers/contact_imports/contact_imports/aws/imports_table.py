@@ -26,7 +26,6 @@ from contact_imports.model.import_job import (
     Status,
     Upload,
 )
-from contact_imports.model.limits import ERROR_CHARS
 from contact_imports.model.progress import MAX_PARTITIONS, Partition
 
 if TYPE_CHECKING:
@@ -46,10 +45,8 @@ REPORT_DUE = "due"
 
 _REPORT_DONE = "done"
 _OPEN = "open"
-
 _MAX_ERROR_CHARS = 4_000
-"""What is kept of the reason why an import failed. It may quote names of columns, which a file can make as long
-as it likes; an item has 400 KB, and an event of EventBridge 256 KB."""
+"""Of the reason for an import's failure: it names columns, and their names have no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +208,7 @@ class ImportTable:
             import_id,
             Status.FAILED,
             Counts(),
-            error[:ERROR_CHARS],
+            error,
             now,
             condition="attribute_not_exists(partitionCount)",
         )

@@ -14,7 +14,6 @@ from contact_imports.model.limits import (
     MAX_CUSTOM_FIELD_KEY_CHARS,
     MAX_CUSTOM_FIELDS,
 )
-from contact_imports.model.spelling import shortened
 
 STANDARD_FIELDS = ("firstName", "lastName", "name", "phone", "country", "language")
 CUSTOM_FIELD_PREFIX = "customFields."
@@ -40,6 +39,7 @@ _NAMES = {
 """Usual names of a field's column, the likeliest first: letters and digits alone, in lower case."""
 
 _HEADERS_SHOWN = 20
+_SHOWN_CHARS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ def _not_found(field: str, wanted: str, names: list[str]) -> FileError:
         data={
             "field": field,
             "header": shortened(wanted),
-            "headers": _first_names(names),
+            "headers": [shortened(name) for name in names[:_HEADERS_SHOWN]],
             "nearest": nearest,
         },
     )
@@ -227,18 +227,13 @@ def _no_email(names: list[str]) -> FileError:
     message = (
         "No column has a name that an email's usually has. Name one 'Email', or send a column map."
     )
-    data = {"field": "email", "headers": _first_names(names)}
+    data = {"field": "email", "headers": [shortened(name) for name in names[:_HEADERS_SHOWN]]}
     return FileError("COLUMN_NOT_FOUND", message + _shown(names), data=data)
-
-
-def _first_names(names: list[str]) -> list[str]:
-    """As many names of columns as an error shows, each no longer than it shows one."""
-    return [shortened(name) for name in names[:_HEADERS_SHOWN]]
 
 
 def _shown(names: list[str]) -> str:
     """The columns that there are, in a sentence, and what else a person may want to look at."""
-    shown = ", ".join(repr(name) for name in _first_names(names))
+    shown = ", ".join(repr(shortened(name)) for name in names[:_HEADERS_SHOWN])
     if len(names) > _HEADERS_SHOWN:
         shown += f" and {len(names) - _HEADERS_SHOWN} more"
     sentence = f" The columns are: {shown}."
@@ -246,6 +241,11 @@ def _shown(names: list[str]) -> str:
     if other:
         sentence += f" If the file is separated by {other}, send that as delimiter."
     return sentence
+
+
+def shortened(name: str) -> str:
+    """A header as a message shows it: a file may have one of a million characters."""
+    return name if len(name) <= _SHOWN_CHARS else name[: _SHOWN_CHARS - 1] + "…"
 
 
 def _other_delimiter(names: list[str]) -> Literal["semicolons", "tabs", "commas", "pipes"] | None:

@@ -44,10 +44,6 @@ metadata, or matched from a file's header. It is the one part of an import's rec
 bound; a DynamoDB item is 400 KB at most, so that a record always has room for the import's end.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 
-ERROR_CHARS = 4_000
-"""What an import's record keeps of the reason of its failure. A reason names columns, and the names of columns
-have no limit of their own."""
-
 MAX_REPORTED_ROWS = 10_000_000
 """Failed rows that a report has: as many as can be written in half of the 15 minutes that Lambda gives
 (`make test-long` measures a million). https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html"""

@@ -9,7 +9,6 @@ _NEAR = 0.8
 'tags' 0.86, but 'etag' and 'tags' 0.75."""
 
 _MAX_SHOWN_CHARS = 40
-_MAX_HEADER_CHARS = 100
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -38,11 +37,6 @@ def shown(name: str) -> str:
     if len(name) > _MAX_SHOWN_CHARS or not name.isprintable():
         return f"of {len(name):,} characters"
     return f"'{name}'"
-
-
-def shortened(header: str) -> str:
-    """A column's name as an error shows it: its first 100 characters, since a name may be a whole file long."""
-    return header if len(header) <= _MAX_HEADER_CHARS else header[:_MAX_HEADER_CHARS] + "…"
 
 
 def _letters(name: str) -> str:
