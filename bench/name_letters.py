@@ -13,6 +13,7 @@ import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,31 @@ MORE = {
 """Words with letters that the lists have too few of."""
 
 SAMPLES = 4_000
-SMOOTHING = 6.0
-"""How many letters' worth of the language's letter frequencies each row of pairs begins with."""
+ALPHABETS = {
+    "en": "éèêëïöüñç",
+    "fr": "àâçèéêëîïôùûü",
+    "de": "äöüßé",
+    "es": "áéíñóúü",
+    "pt": "áâãàçéêíóôõúü",
+    "it": "àèéìíòóùú",
+    "nl": "áéèëïöüóç",
+    "sv": "åäöéü",
+    "da": "æøåéöü",
+    "no": "æøåéòôü",
+    "fi": "åäöéšž",
+    "is": "áðéíóúýþæö",
+    "ga": "áéíóú",
+    "et": "äöõüšž",
+    "ro": "ăâîşţ",
+    "tr": "âçğıîöşüû",
+}
+"""Letters that a language has, however few of the words have them."""
+
+SMOOTHING = 8.0
+"""How many pairs' worth of what is usual of the letters without their marks each row begins with."""
+ALPHABET_SHARE = 0.02
+"""How often, at least, a letter stands with its mark instead of without."""
+BASES = dict(zip("øæłđðþßıœå", "oelddtsiea", strict=True))
 STEPS, LAST = 4, 93
 """Steps a unit of the natural logarithm, and the last of the 94 printable ASCII characters."""
 TONES = "\u0300\u0301\u0303\u0309\u0323"
@@ -130,22 +154,36 @@ def line(language: str) -> str:
     """The table's line of one language."""
     letters: Counter[str] = Counter()
     pairs: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    bases: Counter[str] = Counter()
+    base_pairs: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for word, weight in words(language).items():
-        before = " "
-        for letter in word + " ":
-            letters[letter] += weight  # type: ignore[assignment]
-            pairs[before][letter] += weight  # type: ignore[assignment]
-            before = letter
-    alphabet = sorted(letters)
-    total = sum(letters.values())
+        for first, second in pairwise(f" {word} "):
+            letters[second] += weight  # type: ignore[assignment]
+            pairs[first][second] += weight  # type: ignore[assignment]
+            bases[base(second)] += weight  # type: ignore[assignment]
+            base_pairs[base(first)][base(second)] += weight  # type: ignore[assignment]
+    alphabet = sorted({*letters, *ALPHABETS.get(language, "")})
+    total = sum(bases.values())
+
+    def usual(first: str, second: str) -> float:
+        """How usual a pair is by its letters without marks, of which few words are enough."""
+        row, plain = base_pairs[base(first)], base(second)
+        of_base = (row[plain] + 2 * bases[plain] / total) / (sum(row.values()) + 2)
+        return of_base * max(letters[second] / max(bases[plain], 1), ALPHABET_SHARE)
+
     cells = ""
     for first in alphabet:
         row = pairs[first]
         count = sum(row.values())
         for second in alphabet:
-            share = (row[second] + SMOOTHING * letters[second] / total) / (count + SMOOTHING)
-            cells += chr(33 + min(LAST, round(-math.log(share) * STEPS)))
+            share = (row[second] + SMOOTHING * usual(first, second)) / (count + SMOOTHING)
+            cells += chr(33 + min(LAST, round(-math.log(max(share, 1e-9)) * STEPS)))
     return "\t".join([language, str(LANGUAGES[language][0]), "".join(alphabet), cells])
+
+
+def base(letter: str) -> str:
+    """A letter without its mark."""
+    return BASES.get(letter) or unicodedata.normalize("NFD", letter)[0]
 
 
 def main() -> None:

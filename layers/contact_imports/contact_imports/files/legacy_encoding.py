@@ -81,7 +81,8 @@ _SMALL = {"start": math.log(0.25), "small": 0.0, "capital": math.log(0.8)}
 _CONTROL = math.log(1e-7)
 _SYMBOL_IN_WORD = math.log(3e-6)
 _SYMBOL_OUTSIDE = math.log(1e-3)
-_APOSTROPHE, _APOSTROPHE_AT_EDGE = math.log(1e-3), math.log(3e-3)
+_APOSTROPHE, _APOSTROPHE_AT_EDGE = math.log(1e-3), math.log(3e-4)
+_SPACE_IN_WORD = math.log(1e-4)
 _OTHER_SCRIPT = math.log(0.03)
 _IDEOGRAPH_BESIDE_ASCII = math.log(1e-3)
 _ASCII_BESIDE_IDEOGRAPH = math.log(0.03)
@@ -259,6 +260,8 @@ def _symbol(symbol: str, follows_letter: bool, leads_letter: bool) -> float:  # 
         return _CONTROL
     if symbol == "’":
         return _APOSTROPHE if follows_letter and leads_letter else _APOSTROPHE_AT_EDGE
+    if symbol == "\xa0" and follows_letter and leads_letter:
+        return _SPACE_IN_WORD
     if (
         symbol == "\xa0"
         or (symbol in _AFTER_WORDS and not leads_letter)
