@@ -17,8 +17,9 @@ from contact_imports.aws.contacts_table import ContactTable
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.row_queue import RowQueue
 from contact_imports.aws.uploads_bucket import Uploads
+from contact_imports.files.contact_file import open_contact_file
 from contact_imports.files.plain_file import PlainFile, plain_head
-from contact_imports.files.records import likely_delimiter, possible_encodings, read_records
+from contact_imports.files.records import possible_encodings
 from contact_imports.model.contact import Contact, OnConflict, Row, apply_row
 from contact_imports.model.errors import RowError
 from contact_imports.model.import_job import Import, ImportOptions, Status, new_import_id
@@ -293,11 +294,11 @@ def expected(
     head = plain_head(content)
     encoding = possible_encodings(head)[0]
     plain = PlainFile(io.BufferedReader(io.BytesIO(content)), len(content)).readall()
-    delimiter = options.delimiter or likely_delimiter(head, encoding)
-    records = read_records(io.BytesIO(plain), encoding, delimiter)
+    file = open_contact_file(io.BytesIO(plain), b"", encoding, options)
+    records = [(file.header_record, file.header), *file.reader]
     return reference_import(
         (record for record in records if record[0] not in leave_out),
-        options.column_map,
+        file.column_map,
         on_conflict=options.on_conflict,
         on_blank=options.on_blank,
         tags=options.tags,

@@ -135,7 +135,9 @@ def test_a_file(content: bytes, delimiter: str | None, column_map: ColumnMap | N
 
     def read(encoding: str) -> ReferenceImport:
         file = opened(encoding)
-        result = reference_import([(1, file.header), *file.reader], file.column_map)
+        result = reference_import(
+            [(file.header_record, file.header), *file.reader], file.column_map
+        )
         file = opened(encoding)
         report = bytearray()
         writer = ReportWriter(report.extend, file.delimiter, file.header, file.columns)

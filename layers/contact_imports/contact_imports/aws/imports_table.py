@@ -38,6 +38,7 @@ from contact_imports.model.import_job import (
     Upload,
     import_time,
 )
+from contact_imports.model.notes import Note
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -246,20 +247,25 @@ class ImportTable:
         partitions: int,
         encoding: str,
         delimiter: str,
+        header_record: int,
         column_map: ColumnMap,
+        notes: Sequence[Note],
         now: datetime,
     ) -> None:
         """Records what checking the file gave; once, so that a second processor changes nothing."""
         self._update_open(
             import_id,
             "SET #total = :total, partitionCount = :partitions, #encoding = :encoding, "
-            "delimiter = :delimiter, columnMap = :columns, deadline = :deadline",
+            "delimiter = :delimiter, headerRecord = :header, columnMap = :columns, notes = :notes, "
+            "deadline = :deadline",
             {
                 ":total": total,
                 ":partitions": partitions,
                 ":encoding": encoding,
                 ":delimiter": delimiter,
+                ":header": header_record,
                 ":columns": _column_map_json(column_map),
+                ":notes": [note.as_api() for note in notes],
                 ":deadline": int(now.timestamp()) + IMPORT_DEADLINE_SECONDS,
             },
             {"#total": "total", "#encoding": "encoding"},
@@ -626,6 +632,7 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
             tags=tuple(values["tagNames"]),
             on_blank=OnBlank(values["onBlank"]),
             dry_run=values["dryRun"],
+            header_record=values.get("headerRecord"),
         ),
         created_at=datetime.fromisoformat(values["createdAt"]).astimezone(UTC),
         counts=counts,
@@ -639,6 +646,7 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
             datetime.fromisoformat(values["completedAt"]) if values.get("completedAt") else None
         ),
         reported=values.get("report") == _REPORT_DONE,
+        notes=tuple(Note(note["code"], note["message"]) for note in values.get("notes", ())),
     )
 
 

@@ -2,40 +2,92 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from contact_imports.files.records import RecordReader, likely_delimiter, read_header
-from contact_imports.model.column_map import ColumnMap, Columns, find_columns, match_columns
+from contact_imports.files.records import RecordReader
+from contact_imports.files.table_end import TableRows
+from contact_imports.files.table_start import TABLE_HEAD_BYTES, find_table
+from contact_imports.model.column_map import ColumnMap, Columns, find_columns
+from contact_imports.model.column_match import match_columns
+from contact_imports.model.errors import FileError
 from contact_imports.model.import_job import ImportOptions
+from contact_imports.model.notes import Note
 
-_BUFFER_BYTES = 256 * 1024
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 
 @dataclass(frozen=True, slots=True)
 class ContactFile:
-    """`reader` has the records after the header."""
+    """`reader` has the records after the header, which is the `header_record`-th of the file; `notes` are what
+    was skipped and chosen before them."""
 
     reader: RecordReader
     header: list[str]
+    header_record: int
     delimiter: str
     column_map: ColumnMap
     columns: Columns
+    notes: tuple[Note, ...]
+
+    def rows(self) -> TableRows:
+        """The records after the header as blocks, without the footer; to be read once."""
+        return TableRows(self.reader.blocks(), self.columns)
 
 
 def open_contact_file(
     file: io.RawIOBase | io.BufferedIOBase, head: bytes, encoding: str, options: ImportOptions
 ) -> ContactFile:
-    """Reads a file's header, with the delimiter and column map of the options, or those that it shows.
+    """Reads a file up to its header, with the delimiter and column map of the options, or those that it shows.
 
-    `head` is the file's beginning. Raises FileError where the file has no header or it does not fit the
-    column map, UnicodeDecodeError where it is not in this encoding.
+    Raises FileError where the file has no header or it does not fit the column map, UnicodeDecodeError where
+    it is not in this encoding.
     """
-    delimiter = options.delimiter or likely_delimiter(head, encoding)
     raw: Any = file
-    reader = RecordReader(io.BufferedReader(raw, _BUFFER_BYTES), encoding, delimiter)
-    header = read_header(iter(reader))
-    column_map = options.column_map or match_columns(header)
+    start = io.BufferedReader(raw, TABLE_HEAD_BYTES)
+    head = start.read(TABLE_HEAD_BYTES)
+    stream = io.BufferedReader(_Rejoined(head, start), TABLE_HEAD_BYTES)
+    text = codecs.getincrementaldecoder(encoding)().decode(head)
+    table = find_table(text, options, is_whole=len(head) < TABLE_HEAD_BYTES)
+    reader = RecordReader(stream, encoding, table.delimiter)
+    header = _record(reader, table.header_record)
+    column_map, notes = options.column_map, table.notes
+    if column_map is None:
+        match = match_columns(header, table.rows)
+        column_map, notes = match.column_map, (*notes, *match.notes)
     columns = find_columns(column_map, header)
-    return ContactFile(reader, header, delimiter, column_map, columns)
+    return ContactFile(
+        reader, header, table.header_record, table.delimiter, column_map, columns, notes
+    )
+
+
+class _Rejoined(io.RawIOBase):
+    """A file again from its beginning, of which `head` was read."""
+
+    def __init__(self, head: bytes, rest: io.BufferedReader[Any]) -> None:
+        self._head = memoryview(head)
+        self._rest = rest
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fills the buffer with the next bytes; returns how many, 0 at the end."""
+        view = memoryview(buffer)
+        if not self._head:
+            return self._rest.readinto(view)
+        count = min(len(view), len(self._head))
+        view[:count] = self._head[:count]
+        self._head = self._head[count:]
+        return count
+
+
+def _record(reader: RecordReader, wanted: int) -> list[str]:
+    for number, record in reader:
+        if number == wanted:
+            return record
+    raise FileError("EMPTY_FILE", "The file is empty. Its first line must name the columns.")

@@ -15,6 +15,7 @@ from typing import BinaryIO, TypeVar
 
 from contact_imports.model.errors import FileError
 from contact_imports.model.limits import MAX_CELL_CHARS
+from contact_imports.model.text import clean_value
 
 csv.field_size_limit(MAX_CELL_CHARS)
 
@@ -167,8 +168,8 @@ def read_records(file: BinaryIO, encoding: str, delimiter: str) -> Iterator[Reco
 
 
 def is_blank(record: list[str]) -> bool:
-    """Whether a record is a blank line: nothing in any cell."""
-    return not any(map(str.strip, record))
+    """Whether a record is a blank line: nothing in any cell that can be seen (so is a lone Ctrl-Z)."""
+    return not any(cell.strip() and clean_value(cell) for cell in record)
 
 
 def read_header(records: Iterator[Record]) -> list[str]:

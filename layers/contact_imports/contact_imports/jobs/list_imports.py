@@ -53,10 +53,10 @@ def list_imports(
                 found.append(job)
                 if len(found) == limit:
                     more = page.next_id is not None or job.id != page.imports[-1].id
-                    return _list([_entry(job, now) for job in found], job.id if more else None)
+                    return _list([job.as_listed(now) for job in found], job.id if more else None)
         if cursor is None:
             break
-    return _list([_entry(job, now) for job in found], cursor)
+    return _list([job.as_listed(now) for job in found], cursor)
 
 
 def failed_rows_csv(job: Import, uploads: Uploads, now: datetime) -> Report:
@@ -120,20 +120,3 @@ def _no_report() -> RequestError:
 
 def _list(entries: list[dict[str, Any]], next_cursor: str | None) -> dict[str, Any]:
     return {"object": "list", "data": entries, "next_cursor": next_cursor}
-
-
-def _entry(job: Import, now: datetime) -> dict[str, Any]:
-    options = job.options
-    column_map = options.column_map
-    return job.as_api(now) | {
-        "dropped_key": job.dropped_key,
-        "encoding": job.encoding,
-        "options": {
-            "columnMap": column_map.as_dict() if column_map else None,
-            "onConflict": options.on_conflict.value,
-            "onBlank": options.on_blank.value,
-            "delimiter": options.delimiter,
-            "tags": list(options.tags),
-            "dryRun": options.dry_run,
-        },
-    }

@@ -48,7 +48,9 @@ def report_import(
             uploads.copy_report(job, errors_key)
         else:
             uploads.delete_result(errors_key)
-        uploads.put_result(result_key(job, "result.json"), orjson.dumps(job.as_api(now)).decode())
+        uploads.put_result(
+            result_key(job, "result.json"), orjson.dumps(job.as_listed(now)).decode()
+        )
     imports.set_reported(import_id)
     bus.import_ended(job, now)
     return job
@@ -60,7 +62,7 @@ def _write_report(job: Import, imports: ImportTable, uploads: Uploads) -> None:
     if job.status is Status.FAILED:
         known = imports.partitions(job.id)
         of_all = {number: known.get(number) for number in range(job.partitions or 0)}
-        lost = LostRows(file.reader.blocks(), file.columns, of_all)
+        lost = LostRows(file.rows(), file.columns, of_all)
         file = _open(job, uploads)
     target = uploads.report_writer(job)
     writer = ReportWriter(target.write, file.delimiter, file.header, file.columns)

@@ -12,6 +12,7 @@ from typing import Any
 
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict, Outcome
+from contact_imports.model.notes import Note
 
 UPLOAD_DEADLINE_SECONDS = 2 * 3600
 """How long an import may be without a checked file before it is failed: the upload never came, or no
@@ -44,7 +45,8 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What the sender chose. A column map or a delimiter that is None is found in the file."""
+    """What the sender chose. A column map or a delimiter that is None is found in the file, and so is
+    `header_record`, the number of the record that names the columns."""
 
     column_map: ColumnMap | None
     on_conflict: OnConflict = OnConflict.UPSERT
@@ -52,6 +54,7 @@ class ImportOptions:
     tags: tuple[str, ...] = ()
     on_blank: OnBlank = OnBlank.KEEP
     dry_run: bool = False
+    header_record: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ class Import:
     """One import job. `partitions` is None until its file has been checked; `upload` until it was claimed.
 
     `dropped_key` is the object that was dropped into the bucket, None for the API's imports. `reported`
-    says that everything that follows its end is there.
+    says that everything that follows its end is there; `notes` are what was skipped and chosen in the file.
     """
 
     id: str
@@ -118,6 +121,7 @@ class Import:
     error: str | None = None
     completed_at: datetime | None = None
     reported: bool = False
+    notes: tuple[Note, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -145,6 +149,23 @@ class Import:
             "error": self.error if shown else None,
             "created_at": iso(self.created_at),
             "completed_at": iso(self.completed_at) if self.completed_at and shown else None,
+        }
+
+    def as_listed(self, now: datetime) -> dict[str, Any]:
+        """What a list and a dropped file's result say: as the API gives it, and how the file was read."""
+        options = self.options
+        return self.as_api(now) | {
+            "dropped_key": self.dropped_key,
+            "encoding": self.encoding,
+            "options": {
+                "columnMap": options.column_map.as_dict() if options.column_map else None,
+                "onConflict": options.on_conflict.value,
+                "onBlank": options.on_blank.value,
+                "delimiter": options.delimiter,
+                "tags": list(options.tags),
+                "dryRun": options.dry_run,
+            },
+            "notes": [note.as_api() for note in self.notes],
         }
 
 

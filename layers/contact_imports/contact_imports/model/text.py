@@ -1,0 +1,89 @@
+"""What nobody sees in a text: one rule for cells, headers, and the names in a column map.
+
+`docs/files.md` has the table of what goes and what stays.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_JOINERS = "\u200c\u200d"
+"""Persian and Indic spelling and emoji need them inside a value."""
+
+_ZERO_WIDTH_JOINER = "\u200d"
+_VIRAMA_CLASS = 9
+"""The canonical combining class of viramas: a joiner after one is spelling also at the end of a value
+(Malayalam), as in RFC 5892, appendix A.2."""
+
+BLANKS = (
+    "\t\n\v\f\r \x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008"
+    "\u2009\u200a\u2028\u2029\u202f\u205f\u3000\u2800\u3164\uffa0"
+)
+"""What Python calls a blank, and what looks like one: the blank Braille pattern and the Hangul fillers."""
+
+_EDGES = BLANKS + _JOINERS
+
+_REPLACED = {0x0B: "\n", 0x0C: "\n"} | {
+    byte: bytes([byte]).decode("cp1252", errors="ignore") for byte in range(0x80, 0xA0)
+}
+"""Other line breaks (UAX #14, class BK), and the control characters U+0080 to U+009F: Windows-1252 that
+somebody took for ISO-8859-1. Browsers read them the same way.
+https://html.spec.whatwg.org/multipage/parsing.html#numeric-character-reference-end-state"""
+
+_FLAG = "\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"
+"""An emoji flag of a region, such as Scotland's, is a black flag and invisible letters (UTS #51)."""
+
+_INVISIBLE = re.compile(
+    f"({_FLAG})|"
+    "[\x00-\x08\x0e-\x1f\x7f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0001\U000e0020-\U000e007f]"
+)
+
+_SPECIAL = re.compile(
+    f"[{_EDGES}\x00-\x08\x0e-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e01ef]"
+)
+"""Whatever makes a text that is not ASCII worth a closer look."""
+
+_NOTHING = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef"
+    f"{BLANKS}]*"
+)
+"""Characters that change how others look and are nothing alone (Unicode's Default_Ignorable_Code_Point)."""
+
+
+def clean_value(text: str) -> str:
+    """A text without what nobody sees, in NFC, without the blanks around it; blanks inside it stay.
+
+    Zero-width and bidirectional marks, byte order marks, soft hyphens and control characters go; tabs,
+    line breaks and joiners inside it stay. A text of which nothing can be seen is empty. Cleaning a
+    clean text changes nothing.
+    """
+    if text.isascii():
+        if text.isprintable():
+            return text.strip()
+    elif not _SPECIAL.search(text) and unicodedata.is_normalized("NFC", text):
+        return text
+    text = _INVISIBLE.sub(r"\1", text.translate(_REPLACED))
+    text = unicodedata.normalize("NFC", text)
+    start = text.lstrip(_EDGES)
+    stripped = start.rstrip(_EDGES)
+    if (
+        start.startswith(_ZERO_WIDTH_JOINER, len(stripped))
+        and stripped
+        and unicodedata.combining(stripped[-1]) == _VIRAMA_CLASS
+    ):
+        stripped += _ZERO_WIDTH_JOINER
+    return "" if _NOTHING.fullmatch(stripped) else stripped
+
+
+def clean_header(text: str) -> str:
+    """A header, or the name of one in a column map: as `clean_value`, each stretch of blanks made one space."""
+    return " ".join(clean_value(text).split())
+
+
+def fold_header(text: str) -> str:
+    """What two headers have in common that differ in case, blanks or invisible characters alone."""
+    folded = clean_header(text).translate({ord(joiner): None for joiner in _JOINERS}).casefold()
+    return unicodedata.normalize("NFC", folded)
