@@ -73,7 +73,7 @@ def test_the_result_and_the_failed_rows_are_left_beside_it(
     job = run(pipeline, project, pipeline.drop(f"drop/{project}/a/c.csv", FILE.encode()))
     assert job.completed_at is not None
     result = json.loads(text_of(pipeline, f"results/{project}/a/c.csv.result.json"))
-    assert result == job.as_api(job.completed_at)
+    assert result == job.as_listed(job.completed_at)
     assert result["status"] == "completed"
     assert text_of(pipeline, f"results/{project}/a/c.csv.errors.csv").splitlines() == [
         "E-mail Address;First Name;Plan;import_row;import_error",
@@ -121,6 +121,7 @@ def test_options_come_from_the_objects_metadata(pipeline: Pipeline, project: str
         "|",
         ("a", "b"),
         OnBlank.CLEAR,
+        header_record=1,
     )
     assert job.counts.skipped == 1
 

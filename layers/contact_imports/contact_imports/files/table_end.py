@@ -124,13 +124,15 @@ def rows_end(records: Sequence[Sequence[str]], columns: Columns) -> int:
     """How many of a file's last records there are before its footer; all of them where it has none."""
     start = max(0, len(records) - MAX_FOOTER_RECORDS)
     end = start
-    after_blank = False
+    after_blank = after_footer = False
     for index in range(start, len(records)):
         record = records[index]
         if is_blank(list(record)):
             after_blank = True
-        elif not _is_footer(record, columns, after_blank=after_blank):
-            end, after_blank = index + 1, False
+        elif _is_footer(record, columns, after_blank=after_blank, after_footer=after_footer):
+            after_footer = True
+        else:
+            end, after_blank, after_footer = index + 1, False, False
     return end
 
 
@@ -140,7 +142,9 @@ def is_rule(record: Sequence[str]) -> bool:
     return bool(cells) and all(map(_RULE.fullmatch, cells))
 
 
-def _is_footer(record: Sequence[str], columns: Columns, *, after_blank: bool) -> bool:
+def _is_footer(
+    record: Sequence[str], columns: Columns, *, after_blank: bool, after_footer: bool
+) -> bool:
     cells = [(position, clean_value(cell)) for position, cell in enumerate(record)]
     cells = [(position, cell) for position, cell in cells if cell]
     if any("@" in cell for _, cell in cells):
@@ -149,12 +153,13 @@ def _is_footer(record: Sequence[str], columns: Columns, *, after_blank: bool) ->
         return True
     position, text = cells[0]
     numbers = all(_NUMBER.fullmatch(cell) for _, cell in cells[1:])
-    if numbers and _WITH_NUMBER.fullmatch(text):
+    if numbers and (_WITH_NUMBER.fullmatch(text) or (len(cells) > 1 and _TOTAL.fullmatch(text))):
         return True
     is_short = len(record) < columns.width
     if not (after_blank or is_short or position == columns.positions[0]):
         return False
     if _WORDED.fullmatch(text) or (numbers and _TOTAL.fullmatch(text)):
         return True
-    is_sentence = len(cells) == 1 and len(text.split()) >= _SENTENCE_WORDS
-    return is_sentence and after_blank and is_short
+    # Of a text alone in a short line, a blank line and its length tell, or the footer before it.
+    is_long = len(text.split()) >= _SENTENCE_WORDS
+    return len(cells) == 1 and is_short and after_blank and (is_long or after_footer)

@@ -34,7 +34,7 @@ SAMPLE_RECORDS = 100
 DELIMITERS = (",", ";", "\t", "|")
 """Those that are told apart where the sender named none."""
 
-_DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
+_DELIMITER_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a pipe"}
 
 _SEP_LINE = re.compile(
     r'\ufeff*"?sep=(\\t|[^\r\n"])"?[,;|\t ]*(?=[\r\n]|$)(?:\r\n|\r|\n)?', re.IGNORECASE
@@ -50,7 +50,7 @@ _FORMATS = tuple(
         (r'\s*\{\s*(?:"[^"\r\n]*"\s*:|\})', "JSON", "Write it as CSV: the names of the columns, then a line for each contact."),
         (r"\s*(?:version:\s*1\s+)?dn::?\s", "LDIF", "Export the contacts as CSV."),
         (r"\s*(?:---\s*\n)?-\s+[\"']?[a-z_-]+[\"']?:\s", "YAML", "Write it as CSV: the names of the columns, then a line for each contact."),
-        (r"\s*(?:From \S+@\S+ |Return-Path: |Delivered-To: |MIME-Version: |Received: from )", "an email or a mailbox", "Export the contacts as CSV."),
+        (r"\s*(?:From \S+@\S+ |Return-Path: |Delivered-To: |MIME-Version: |Received: from |(?:(?:From|To|Subject|Date|Cc|Reply-To|Message-ID): [^\n]*\n){2})", "an email or a mailbox", "Export the contacts as CSV."),
     )
 )  # fmt: skip
 """What text that is no CSV begins with, what it is, and what to do."""
@@ -186,17 +186,12 @@ class _Head:
         header = self.records[start.index]
         notes = []
         if start.index:
-            lines = "Line 1" if header.line == 2 else f"Lines 1 to {header.line - 1}"
-            notes.append(
-                Note(
-                    "lines_skipped",
-                    f"{lines} come before the names of the columns, and were skipped.",
-                )
-            )
+            lines = "Line 1 was" if header.line == 2 else f"Lines 1 to {header.line - 1} were"
+            message = f"{lines} skipped, since line {header.line} names the columns."
+            notes.append(Note("lines_skipped", message))
         elif self._has_sep:
-            notes.append(
-                Note("lines_skipped", "Line 1 says what the delimiter is, and was skipped.")
-            )
+            message = "Line 1 was skipped: it says that the delimiter is "
+            notes.append(Note("lines_skipped", f"{message}{_called(self.delimiter)}."))
         return TableStart(
             self.delimiter, header.number, tuple(self._rows(start.index)), tuple(notes)
         )
@@ -275,6 +270,10 @@ def _read(text: str, delimiter: str, count: int, *, is_whole: bool) -> list[_Hea
     if not is_whole and len(records) > 1:
         records.pop()
     return records
+
+
+def _called(delimiter: str) -> str:
+    return _DELIMITER_NAMES.get(delimiter, repr(delimiter))
 
 
 def _agree(header: Sequence[str], rows: Sequence[SampleRow]) -> bool:

@@ -62,7 +62,7 @@ _IS_ADDRESS = re.compile(
 _NORWEGIAN = {"no"}
 """An answer that is also a language and a country."""
 
-_SURE_ANSWERS = {"yes", "true", "false", "0", "1", "nein", "oui", "subscribed", "unsubscribed"}
+_SURE_ANSWERS = frozenset(("yes", "true", "false", "nein", "oui", "subscribed", "unsubscribed"))
 """Answers that are no person's name."""
 
 
@@ -212,7 +212,15 @@ class _Match:
                 f"The email is read from {self._shown(email.position)}, since {listed(passed_over)} "
                 "has no addresses in the first rows.",
             )
-        elif rank >= LOOSE_RANK:
+        others = [
+            self._shown(one.position) for one in candidates if one.fits and one.named.rank > rank
+        ]
+        if others and not passed_over:
+            self._note(
+                "column_chosen",
+                f"The email is read from {self._shown(email.position)}; {listed(others)} has addresses too.",
+            )
+        elif rank >= LOOSE_RANK and not passed_over:
             self._note(
                 "column_chosen",
                 f"The email is read from {self._shown(email.position)}, since it has addresses.",
@@ -261,7 +269,8 @@ class _Match:
             if one.fits is False and one.named.certain:
                 self._note(
                     "column_not_used",
-                    f"{self._shown(one.position)} is no {field}, by the values of the first rows.",
+                    f"{self._shown(one.position)} is not used as the {field}: most of its values in the "
+                    "first rows are none.",
                 )
         if chosen is None:
             return None
@@ -284,7 +293,15 @@ class _Match:
         values = self._column(position)
         if not values:
             return None
-        return sum(_is_value(field, value) for value in values) >= len(values) * _MOSTLY
+        answers = known_names().answers
+        if field in ("country", "language"):
+            # "no" is Norway and Norwegian too, where it does not stand next to "yes".
+            others = {plain(value) for value in values} & answers
+            answers = answers if others - _NORWEGIAN else frozenset()
+        else:
+            answers = _SURE_ANSWERS
+        fitting = sum(_is_value(field, value, answers) for value in values)
+        return fitting >= len(values) * _MOSTLY
 
     # What is left
 
@@ -381,21 +398,17 @@ class _Match:
         )
 
 
-def _is_value(field: str, value: str) -> bool:
-    """Whether a value is what a standard field has."""
+def _is_value(field: str, value: str, answers: frozenset[str]) -> bool:
+    """Whether a value is what a standard field has, and none of the answers to a question."""
     letters = sum(map(str.isalpha, value))
     digits = sum(map(str.isdecimal, value))
     if field == "phone":
         return digits >= _MIN_DIGITS and digits > letters
-    if "@" in value or not letters:
+    if "@" in value or not letters or plain(value) in answers:
         return False
-    answer = plain(value)
-    if field in ("country", "language"):
-        is_answer = answer in known_names().answers and answer not in _NORWEGIAN
-        if field == "language":
-            return not is_answer and value[0].isalpha() and len(value) <= _MAX_LANGUAGE_CHARS
-        return not is_answer and not digits
-    return answer not in _SURE_ANSWERS
+    if field == "language":
+        return value[0].isalpha() and len(value) <= _MAX_LANGUAGE_CHARS
+    return field != "country" or not digits
 
 
 class _Keys:

@@ -123,10 +123,16 @@ def named(header: str) -> Named | None:
     if len(header) > MAX_NAME_CHARS or not header:
         return None
     known = known_names()
+    text = plain(header)
+    if text in known.fields:
+        return Named(*known.fields[text], certain=True)
+    outside = _GROUP.sub(" ", header)
+    if _DELIMITER.search(outside):
+        # Columns that were not separated: "Email;Contact".
+        return None
     found = _look_up(header, known)
     if found is not None:
         return found
-    outside = _GROUP.sub(" ", header)
     if outside != header:
         found = _look_up(outside, known)
         if found is not None:
@@ -195,7 +201,7 @@ def _email_names() -> re.Pattern[str]:
 
 def _loosely(header: str) -> Named | None:
     """A column with an email's name somewhere in its own."""
-    if _DELIMITER.search(header) or not _email_names().search(plain(header)):
+    if not _email_names().search(plain(header)):
         return None
     return Named("email", LOOSE_RANK, certain=False)
 
