@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from contact_imports.files.records import RecordReader
 from contact_imports.files.table_end import TableRows
-from contact_imports.files.table_start import TABLE_HEAD_BYTES, find_table
-from contact_imports.model.column_map import ColumnMap, Columns, find_columns
-from contact_imports.model.column_match import match_columns
-from contact_imports.model.errors import FileError
+from contact_imports.files.table_start import TABLE_HEAD_BYTES, find_table, read_table_header
+from contact_imports.model.column_map import ColumnMap, Columns
 from contact_imports.model.import_job import ImportOptions
 from contact_imports.model.notes import Note
 
@@ -53,14 +51,15 @@ def open_contact_file(
     text = codecs.getincrementaldecoder(encoding)().decode(head)
     table = find_table(text, options, is_whole=len(head) < TABLE_HEAD_BYTES)
     reader = RecordReader(stream, encoding, table.delimiter)
-    header = _record(reader, table.header_record)
-    column_map, notes = options.column_map, table.notes
-    if column_map is None:
-        match = match_columns(header, table.rows)
-        column_map, notes = match.column_map, (*notes, *match.notes)
-    columns = find_columns(column_map, header)
+    header = read_table_header(reader, table, options)
     return ContactFile(
-        reader, header, table.header_record, table.delimiter, column_map, columns, notes
+        reader,
+        header.cells,
+        table.header_record,
+        table.delimiter,
+        header.column_map,
+        header.columns,
+        header.notes,
     )
 
 
@@ -84,10 +83,3 @@ class _Rejoined(io.RawIOBase):
         view[:count] = self._head[:count]
         self._head = self._head[count:]
         return count
-
-
-def _record(reader: RecordReader, wanted: int) -> list[str]:
-    for number, record in reader:
-        if number == wanted:
-            return record
-    raise FileError("EMPTY_FILE", "The file is empty. Its first line must name the columns.")

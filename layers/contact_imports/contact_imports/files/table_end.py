@@ -20,8 +20,6 @@ _SENTENCE_WORDS = 5
 """Of one text in a line that is shorter than the table, after a blank line: longer than names are."""
 
 _RULE = re.compile(r"[-=_*+|:.~# ]{2,}")
-_NUMBER = re.compile(r"[\d.,:/ %+-]*")
-
 _COUNTED = (
     r"contacts?|rows?|records?|entries|entry|items?|lines?|results?|members?|subscribers?|people|users?|Zeilen|Datensätze|"
     r"Kontakte|Einträge|lignes?|enregistrements?|filas?|registros?|righe|record|linhas?|rijen|wierszy|rekordów|строк[аи]?|записей"
@@ -30,6 +28,8 @@ _TOTALS = (
     r"(?:grand |sub-?)?totals?|sum|count|number|Summe|Gesamt|Gesamtsumme|Insgesamt|Anzahl|total(?:e|es)?|nombre|suma|razem|totaal|"
     r"aantal|итого|всего|разом|celkem|összesen|toplam|yhteensä|summa|合計|総計|合计|总计|總計|합계|المجموع|סה\"כ"
 )
+_NUMBER = re.compile(rf"[\d.,:/ %+-]*(?:{_COUNTED})?", re.IGNORECASE)
+
 _WITH_NUMBER = re.compile(
     rf"(?:{_TOTALS})(?: (?:of |number of )?(?:{_COUNTED}))?\s*[:=：]?\s*[\d][\d.,' ]*(?: ?(?:{_COUNTED}))?\.?"
     rf"|\(?\s*[\d][\d.,' ]*\s*(?:{_COUNTED})(?: (?:affected|selected|exported|in set|total|returned|found))*(?: \([\d., a-z]*\))?\s*\)?\.?"

@@ -9,13 +9,12 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import takewhile
 
 from contact_imports.files.records import RecordReader, is_blank
-from contact_imports.model.column_map import ColumnMap, find_columns
+from contact_imports.model.column_map import ColumnMap, Columns, find_columns
 from contact_imports.model.column_match import SampleRow, match_columns, sample_row
 from contact_imports.model.errors import FileError
 from contact_imports.model.header_names import named
@@ -26,7 +25,7 @@ TABLE_HEAD_BYTES = 256 * 1024
 """What `find_table` should be given of a file: the widest usual header and some rows."""
 
 HEADER_WITHIN_RECORDS = 20
-"""The header is one of the first records of a file, or the file has none."""
+"""The header is one of a file's first records that are not blank, or the file has none."""
 
 SAMPLE_RECORDS = 100
 """Records after the header whose values are looked at."""
@@ -95,8 +94,9 @@ def find_table(text: str, options: ImportOptions, *, is_whole: bool) -> TableSta
         _Head(text, delimiter, is_whole=is_whole, has_sep=sep is not None)
         for delimiter in delimiters
     ]
-    if not any(head.records for head in heads):
-        raise FileError("EMPTY_FILE", "The file is empty. Its first line must name the columns.")
+    for head in heads:
+        if not head.records:
+            return head.without_records(text)
     found = [
         (start, head) for head in heads if (start := head.find(options.column_map)) is not None
     ]
@@ -107,6 +107,34 @@ def find_table(text: str, options: ImportOptions, *, is_whole: bool) -> TableSta
     start, head = found[0]
     head.check_skipped(start)
     return head.table_start(start)
+
+
+@dataclass(frozen=True, slots=True)
+class TableHeader:
+    """A header, the columns of a contact in it, and what was skipped or chosen up to it."""
+
+    cells: list[str]
+    column_map: ColumnMap
+    columns: Columns
+    notes: tuple[Note, ...]
+
+
+def read_table_header(
+    reader: RecordReader, table: TableStart, options: ImportOptions
+) -> TableHeader:
+    """Reads a file up to its header, and finds the columns in it: by the column map, or by names and values.
+
+    Raises FileError where they are not there.
+    """
+    header = next((record for number, record in reader if number == table.header_record), None)
+    if header is None:
+        raise _empty()
+    if options.column_map is not None:
+        columns = find_columns(options.column_map, header)
+        return TableHeader(header, options.column_map, columns, table.notes)
+    match = match_columns(header, table.rows)
+    columns = find_columns(match.column_map, header)
+    return TableHeader(header, match.column_map, columns, (*table.notes, *match.notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +163,47 @@ class _Head:
     def __init__(self, text: str, delimiter: str, *, is_whole: bool, has_sep: bool) -> None:
         self.delimiter = delimiter
         self._has_sep = has_sep
-        self._limit = HEADER_WITHIN_RECORDS + has_sep
-        self.records = _read(text, delimiter, self._limit + SAMPLE_RECORDS, is_whole=is_whole)
+        count = HEADER_WITHIN_RECORDS + SAMPLE_RECORDS + has_sep
+        self.records: list[_HeadRecord] = []
+        self._is_whole = is_whole
+        self._broken = self._read(text, count)
         if has_sep and self.records and self.records[0].number == 1:
             self.records.pop(0)
         self._is_cut = not is_whole and len(self.records) == 1
         self.errors: list[tuple[_HeadRecord, FileError]] = []
+
+    def _read(self, text: str, count: int) -> FileError | None:
+        """Reads the first records, as far as that goes; returns what is wrong after them."""
+        content = io.BytesIO(text.encode("utf-8", "surrogatepass"))
+        reader = RecordReader(content, "utf-8", self.delimiter)
+        try:
+            for number, cells in reader:
+                if not is_blank(cells):
+                    self.records.append(_HeadRecord(number, reader.line, sample_row(cells)))
+                if len(self.records) == count:
+                    return None
+        except FileError as error:
+            return error
+        if not self._is_whole and len(self.records) > 1:
+            # It may be cut off.
+            self.records.pop()
+        return None
+
+    def without_records(self, text: str) -> TableStart:
+        """What is to be done with a file that begins with no record, or with one that goes on after the head.
+
+        Raises FileError where it has none at all.
+        """
+        if self._broken is None and self._is_whole:
+            raise _empty()
+        if self._broken is None:
+            raise FileError(
+                "HEADER_NOT_FOUND",
+                f"The first {len(text):,} characters of the file are blank lines. Remove them.",
+            )
+        if self._is_whole:
+            raise self._broken
+        return TableStart(self.delimiter, 1)
 
     @cached_property
     def likelihood(self) -> tuple[float, int]:
@@ -157,7 +220,7 @@ class _Head:
             # A header that is wider than this head is looked at when it is read as a whole.
             return _Start(0, (), 0)
         best: _Start | None = None
-        for index, record in enumerate(self._first()):
+        for index, record in enumerate(self.records[:HEADER_WITHIN_RECORDS]):
             if record.has_address:
                 continue
             try:
@@ -199,7 +262,8 @@ class _Head:
     def refusal(self) -> FileError:
         """Why no record is the header."""
         first = self.records[0]
-        errors = sorted(self.errors, key=lambda one: -_known_names(one[0].row.cells))
+        # The likeliest header goes first; of records that name nothing, the first one.
+        errors = sorted(self.errors, key=lambda one: -_known_names(one[0].row.cells) // 2)
         for code in ("UNREADABLE_FILE", "AMBIGUOUS_COLUMN"):
             for _, error in errors:
                 if error.code == code:
@@ -212,9 +276,6 @@ class _Head:
         """Whether each record is one cell that has the delimiter in it."""
         cells = [record.row.cells for record in self.records]
         return all(len(one) == 1 and self.delimiter in one[0] for one in cells)
-
-    def _first(self) -> Iterable[_HeadRecord]:
-        return takewhile(lambda record: record.number <= self._limit, self.records)
 
     def _rows(self, index: int) -> list[SampleRow]:
         after = self.records[index + 1 : index + 1 + SAMPLE_RECORDS]
@@ -254,24 +315,6 @@ class _Head:
         return _Start(index, quality, email) if is_clear else None
 
 
-def _read(text: str, delimiter: str, count: int, *, is_whole: bool) -> list[_HeadRecord]:
-    """The first records that are not blank, as far as they can be read; the last one may be cut off."""
-    reader = RecordReader(io.BytesIO(text.encode("utf-8", "surrogatepass")), "utf-8", delimiter)
-    records = []
-    try:
-        for number, cells in reader:
-            if not is_blank(cells):
-                records.append(_HeadRecord(number, reader.line, sample_row(cells)))
-            if len(records) == count:
-                return records
-    except FileError:
-        # Whoever reads the whole file comes to this place too, and says what is wrong.
-        return records
-    if not is_whole and len(records) > 1:
-        records.pop()
-    return records
-
-
 def _called(delimiter: str) -> str:
     return _DELIMITER_NAMES.get(delimiter, repr(delimiter))
 
@@ -288,6 +331,10 @@ def _filled(cells: Sequence[str]) -> int:
 
 def _known_names(cells: Sequence[str]) -> int:
     return sum(named(cell) is not None for cell in cells)
+
+
+def _empty() -> FileError:
+    return FileError("EMPTY_FILE", "The file is empty. Its first line must name the columns.")
 
 
 def _refuse_other_formats(text: str) -> None:
@@ -314,8 +361,13 @@ def _refusal(
     text: str, heads: Sequence[_Head], options: ImportOptions, *, is_whole: bool
 ) -> FileError:
     """Why none of the delimiters gives a table, with what would be one."""
-    heads = [head for head in heads if head.records]
-    if any(head.lines_in_quotes() for head in heads):
+    others = [
+        _Head(text, delimiter, is_whole=is_whole, has_sep=False)
+        for delimiter in DELIMITERS
+        if delimiter not in {head.delimiter for head in heads}
+    ]
+    every = [head for head in (*heads, *others) if head.records]
+    if any(head.lines_in_quotes() for head in every):
         line = heads[0].records[0].line
         return FileError(
             "UNREADABLE_FILE",
@@ -325,20 +377,26 @@ def _refusal(
         )
     head = max(heads, key=lambda one: (one.delimiter == options.delimiter, *one.likelihood))
     error = head.refusal()
-    if options.column_map is None or error.code != "COLUMN_NOT_FOUND":
+    if error.code != "COLUMN_NOT_FOUND":
         return error
-    return _with_suggestion(error, text, is_whole=is_whole)
+    fitting = None
+    if options.column_map is not None:
+        fitting = _with_suggestion(error, text, is_whole=is_whole)
+    if fitting is None and any(one.records[0].has_address for one in every):
+        return _no_header(head.records[0].line)
+    return fitting or error
 
 
-def _with_suggestion(error: FileError, text: str, *, is_whole: bool) -> FileError:
-    """A refusal of a column map, with the delimiter and the column map that the file speaks for itself."""
+def _with_suggestion(error: FileError, text: str, *, is_whole: bool) -> FileError | None:
+    """A refusal of a column map, with the delimiter and the column map that the file speaks for itself; None
+    where it does not."""
     try:
         table = find_table(text, ImportOptions(None, delimiter=None), is_whole=is_whole)
         head = _Head(text, table.delimiter, is_whole=is_whole, has_sep=False)
         header = next(one for one in head.records if one.number == table.header_record)
         column_map = match_columns(header.row.cells, table.rows).column_map
     except (FileError, StopIteration):
-        return error
+        return None
     data = dict(error.data or {})
     message = error.message
     likely = column_map.headers().get(data.get("field", ""))

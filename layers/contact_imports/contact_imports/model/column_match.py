@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from contact_imports.model.column_map import (
+    MAX_REFERENCE_CHARS,
     STANDARD_FIELDS,
     ColumnMap,
     column_reference,
@@ -346,7 +347,16 @@ class _Match:
         name = self._names[position]
         if self._times[self._folds[position]] == 1 and 0 < len(name) <= MAX_CUSTOM_FIELD_KEY_CHARS:
             return name
-        return column_reference(name, position)
+        # Another column may be called "Note (column 2)" already: then less of the name does.
+        for length in range(min(len(name), MAX_REFERENCE_CHARS), -1, -1):
+            reference = column_reference(name[:length].rstrip(), position)
+            if fold_header(reference) not in self._times:
+                return reference
+        raise FileError(
+            "AMBIGUOUS_COLUMN",
+            f"Column {position + 1} cannot be told from others by its name. Rename it.",
+            data={"columns": [position + 1]},
+        )
 
     # Helpers
 
