@@ -6,12 +6,14 @@ import gzip
 import io
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from botocore.response import StreamingBody
 
 from contact_imports.aws.uploads_bucket import Uploads
+from contact_imports.jobs.list_imports import list_imports
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict
 from contact_imports.model.import_job import Import, ImportOptions, Status, Upload
@@ -79,6 +81,45 @@ def test_the_result_and_the_failed_rows_are_left_beside_it(
         "E-mail Address;First Name;Plan;import_row;import_error",
         "no email;B;;3;invalid_email: The email is not a valid address.",
     ]
+
+
+def test_what_was_skipped_and_chosen_is_told_and_the_report_can_be_sent_again(
+    pipeline: Pipeline, project: str
+) -> None:
+    content = (
+        "Kontakte, Stand 1.1.\n\n"
+        "E-Mail;E-Mail-Adresse;Notiz;Notiz;Telefon;Handy\n"
+        'ja;a@example.com;eins;zwei;;"0151\n5550100"\n'
+        "nein;niemand;eins;;;0151 5550101\n"
+        "\nSumme: 2;;;;;\n"
+    )
+    key = f"drop/{project}/c.csv"
+    job = run(pipeline, project, pipeline.drop(key, content.encode()))
+    assert job.counts.as_dict() == {
+        "total": 2, "created": 1, "updated": 0, "skipped": 0, "failed": 1
+    }  # fmt: skip
+    contact = pipeline.contacts_of(project)["a@example.com"]
+    assert contact.fields == {"phone": "0151\n5550100"}
+    assert contact.custom_fields == {"E-Mail": "ja", "Notiz": "eins", "Notiz (2)": "zwei"}
+    result = json.loads(text_of(pipeline, f"results/{project}/c.csv.result.json"))
+    listed = list_imports(pipeline.imports, project, None, 10, None, datetime.now(UTC))["data"]
+    assert listed == [result]
+    codes = [note["code"] for note in result["notes"]]
+    assert codes == ["lines_skipped", "column_chosen", "column_renamed", "footer_skipped"]
+    assert result["options"]["delimiter"] == ";"
+    assert result["options"]["columnMap"]["email"] == "E-Mail-Adresse"
+    # Rows and lines are those of the file.
+    (row,) = pipeline.report(job)
+    assert (row["row"], row["line"]) == (5, 6)
+    report = text_of(pipeline, f"results/{project}/c.csv.errors.csv")
+    mended = report.replace("niemand", "b@example.com")
+    pipeline.process(pipeline.drop(f"drop/{project}/again.csv", mended.encode()))
+    pipeline.drain()
+    again = imports_of(pipeline, project)[0]
+    assert again.options.column_map == job.options.column_map
+    assert again.counts.as_dict() == {
+        "total": 1, "created": 1, "updated": 0, "skipped": 0, "failed": 0
+    }  # fmt: skip
 
 
 def test_a_report_of_the_file_before_under_the_same_key_does_not_stay(

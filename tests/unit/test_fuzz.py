@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from contact_imports.files.contact_file import open_contact_file
 from contact_imports.files.failed_rows import ReportWriter, failed_rows
 from contact_imports.files.plain_file import PlainFile, plain_head
 from contact_imports.files.records import HEAD_BYTES, read_in_encoding
+from contact_imports.files.split import row_batches
 from contact_imports.messages.row_messages import decode_message
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.column_map_json import parse_column_map
@@ -45,6 +47,26 @@ words = st.sampled_from(
         ),
         *('{"email":"Email"}', "customFields", "a@example.com", "import_row", "import_error", "é"),
         *("\\ud800", "0", "1", "-1", "1e999", "NaN", "漢"),
+        *(
+            "sep=;\n",
+            "sep=",
+            "Total: 1\n",
+            "\x1a",
+            "-- end --",
+            "---",
+            "Vorname",
+            "E-mail 2",
+            "Notes:\n",
+        ),
+        *(
+            "Email;Name\n",
+            "Buyer Email",
+            "a@example.com,Ann\n",
+            "yes",
+            "+44",
+            "Phone",
+            "(column 2)",
+        ),
     ]
 )
 texts = st.lists(st.one_of(words, st.text(max_size=3)), max_size=30).map("".join)
@@ -55,7 +77,10 @@ contents = st.builds(
             words.map(lambda word: word.encode()),
             st.binary(max_size=4),
             st.sampled_from(
-                [b"\xff\xfe", b"\xef\xbb\xbf", b"\x1f\x8b\x08", b"PK\x03\x04", b"Email,Name\n"]
+                [
+                    *(b"\xff\xfe", b"\xef\xbb\xbf", b"\x1f\x8b\x08", b"PK\x03\x04"),
+                    *(b"Email,Name\n", b"a@example.com,Ann\n", b"Title\n\n", b"\nTotal,1\n"),
+                ]
             ),
         ),
         max_size=40,
@@ -129,7 +154,7 @@ def test_options_of_metadata(metadata: dict[str, str]) -> None:
 def test_a_file(content: bytes, delimiter: str | None, column_map: ColumnMap | None) -> None:
     options = ImportOptions(column_map, delimiter=delimiter)
 
-    def opened(encoding: str) -> Any:
+    def opened(encoding: str, options: ImportOptions = options) -> Any:
         file = PlainFile(io.BufferedReader(io.BytesIO(content)), len(content))
         return open_contact_file(file, plain_head(content[:HEAD_BYTES]), encoding, options)
 
@@ -139,6 +164,15 @@ def test_a_file(content: bytes, delimiter: str | None, column_map: ColumnMap | N
             [(file.header_record, file.header), *file.reader], file.column_map
         )
         file = opened(encoding)
+        batches = row_batches(file.rows(), file.columns, 3)
+        assert sum(batch.count for batch in batches) == result.total
+        found = replace(
+            options,
+            column_map=file.column_map,
+            delimiter=file.delimiter,
+            header_record=file.header_record,
+        )
+        file = opened(encoding, found)
         report = bytearray()
         writer = ReportWriter(report.extend, file.delimiter, file.header, file.columns)
         for row in failed_rows(file.reader, iter(result.errors)):

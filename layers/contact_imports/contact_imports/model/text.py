@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_JOINERS = "\u200c\u200d"
+JOINERS = "\u200c\u200d"
 """Persian and Indic spelling and emoji need them inside a value."""
+
+_NO_JOINERS = dict.fromkeys(map(ord, JOINERS))
 
 _ZERO_WIDTH_JOINER = "\u200d"
 _VIRAMA_CLASS = 9
@@ -22,7 +24,7 @@ BLANKS = (
 )
 """What Python calls a blank, and what looks like one: the blank Braille pattern and the Hangul fillers."""
 
-_EDGES = BLANKS + _JOINERS
+_EDGES = BLANKS + JOINERS
 
 _REPLACED = {0x0B: "\n", 0x0C: "\n"} | {
     byte: bytes([byte]).decode("cp1252", errors="ignore") for byte in range(0x80, 0xA0)
@@ -53,20 +55,28 @@ _NOTHING = re.compile(
 """Characters that change how others look and are nothing alone (Unicode's Default_Ignorable_Code_Point)."""
 
 
+_MAX_NORMALISED_CHARS = 10_000
+"""More than any value or header may have. Normalising takes time that grows with the square of a text's
+combining marks: 0.15 seconds for so many, half an hour for the largest cell."""
+
+
 def clean_value(text: str) -> str:
     """A text without what nobody sees, in NFC, without the blanks around it; blanks inside it stay.
 
     Zero-width and bidirectional marks, byte order marks, soft hyphens and control characters go; tabs,
     line breaks and joiners inside it stay. A text of which nothing can be seen is empty. Cleaning a
-    clean text changes nothing.
+    clean text changes nothing. A text of over 10,000 characters, which nothing may have, is not put into NFC.
     """
     if text.isascii():
         if text.isprintable():
             return text.strip()
-    elif not _SPECIAL.search(text) and unicodedata.is_normalized("NFC", text):
+    elif (
+        len(text) <= _MAX_NORMALISED_CHARS
+        and not _SPECIAL.search(text)
+        and unicodedata.is_normalized("NFC", text)
+    ):
         return text
-    text = _INVISIBLE.sub(r"\1", text.translate(_REPLACED))
-    text = unicodedata.normalize("NFC", text)
+    text = normalise(_INVISIBLE.sub(r"\1", text.translate(_REPLACED)))
     start = text.lstrip(_EDGES)
     stripped = start.rstrip(_EDGES)
     if (
@@ -85,5 +95,15 @@ def clean_header(text: str) -> str:
 
 def fold_header(text: str) -> str:
     """What two headers have in common that differ in case, blanks or invisible characters alone."""
-    folded = clean_header(text).translate({ord(joiner): None for joiner in _JOINERS}).casefold()
-    return unicodedata.normalize("NFC", folded)
+    folded = without_joiners(clean_header(text)).casefold()
+    return normalise(folded)
+
+
+def without_joiners(text: str) -> str:
+    """A text without U+200C and U+200D."""
+    return text.translate(_NO_JOINERS)
+
+
+def normalise(text: str) -> str:
+    """A text in NFC; one of over 10,000 characters as it is."""
+    return unicodedata.normalize("NFC", text) if len(text) <= _MAX_NORMALISED_CHARS else text
