@@ -94,13 +94,20 @@ def find_table(text: str, options: ImportOptions, *, is_whole: bool) -> TableSta
         _Head(text, delimiter, is_whole=is_whole, has_sep=sep is not None)
         for delimiter in delimiters
     ]
-    for head in heads:
-        if not head.records:
-            return head.without_records(text)
+    if any(not head.records and head.broken is None for head in heads):
+        raise _empty() if is_whole else _blank(text)
+    unread = [head for head in heads if not head.records]
+    heads = [head for head in heads if head.records]
+    if unread and not is_whole and not heads:
+        # The first record goes on after this head.
+        return TableStart(unread[0].delimiter, 1)
     found = [
         (start, head) for head in heads if (start := head.find(options.column_map)) is not None
     ]
     if not found:
+        if unread and not any(head.likelihood[0] for head in heads):
+            # With the other delimiters there are no columns: this was the right one, and its first record is wrong.
+            raise unread[0].broken or _empty()
         raise _refusal(text, heads, options, is_whole=is_whole)
     if found[0][1].delimiter != said:
         found.sort(key=lambda one: (one[0].quality, *one[1].likelihood), reverse=True)
@@ -166,7 +173,7 @@ class _Head:
         count = HEADER_WITHIN_RECORDS + SAMPLE_RECORDS + has_sep
         self.records: list[_HeadRecord] = []
         self._is_whole = is_whole
-        self._broken = self._read(text, count)
+        self.broken = self._read(text, count)
         if has_sep and self.records and self.records[0].number == 1:
             self.records.pop(0)
         self._is_cut = not is_whole and len(self.records) == 1
@@ -188,22 +195,6 @@ class _Head:
             # It may be cut off.
             self.records.pop()
         return None
-
-    def without_records(self, text: str) -> TableStart:
-        """What is to be done with a file that begins with no record, or with one that goes on after the head.
-
-        Raises FileError where it has none at all.
-        """
-        if self._broken is None and self._is_whole:
-            raise _empty()
-        if self._broken is None:
-            raise FileError(
-                "HEADER_NOT_FOUND",
-                f"The first {len(text):,} characters of the file are blank lines. Remove them.",
-            )
-        if self._is_whole:
-            raise self._broken
-        return TableStart(self.delimiter, 1)
 
     @cached_property
     def likelihood(self) -> tuple[float, int]:
@@ -335,6 +326,13 @@ def _known_names(cells: Sequence[str]) -> int:
 
 def _empty() -> FileError:
     return FileError("EMPTY_FILE", "The file is empty. Its first line must name the columns.")
+
+
+def _blank(text: str) -> FileError:
+    return FileError(
+        "HEADER_NOT_FOUND",
+        f"The first {len(text):,} characters of the file are blank lines. Remove them.",
+    )
 
 
 def _refuse_other_formats(text: str) -> None:
