@@ -13,7 +13,7 @@ import pytest
 from botocore.response import StreamingBody
 
 from contact_imports.aws.uploads_bucket import Uploads
-from contact_imports.jobs.list_imports import list_imports
+from contact_imports.jobs.list_imports import import_entry, list_imports
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict
 from contact_imports.model.import_job import Import, ImportOptions, Status, Upload
@@ -75,7 +75,7 @@ def test_the_result_and_the_failed_rows_are_left_beside_it(
     job = run(pipeline, project, pipeline.drop(f"drop/{project}/a/c.csv", FILE.encode()))
     assert job.completed_at is not None
     result = json.loads(text_of(pipeline, f"results/{project}/a/c.csv.result.json"))
-    assert result == job.as_listed(job.completed_at)
+    assert result == import_entry(job, job.completed_at)
     assert result["status"] == "completed"
     assert text_of(pipeline, f"results/{project}/a/c.csv.errors.csv").splitlines() == [
         "E-mail Address;First Name;Plan;import_row;import_error",

@@ -53,10 +53,12 @@ def list_imports(
                 found.append(job)
                 if len(found) == limit:
                     more = page.next_id is not None or job.id != page.imports[-1].id
-                    return _list([job.as_listed(now) for job in found], job.id if more else None)
+                    return _list(
+                        [import_entry(job, now) for job in found], job.id if more else None
+                    )
         if cursor is None:
             break
-    return _list([job.as_listed(now) for job in found], cursor)
+    return _list([import_entry(job, now) for job in found], cursor)
 
 
 def failed_rows_csv(job: Import, uploads: Uploads, now: datetime) -> Report:
@@ -120,3 +122,22 @@ def _no_report() -> RequestError:
 
 def _list(entries: list[dict[str, Any]], next_cursor: str | None) -> dict[str, Any]:
     return {"object": "list", "data": entries, "next_cursor": next_cursor}
+
+
+def import_entry(job: Import, now: datetime) -> dict[str, Any]:
+    """What a list and a dropped file's result say of an import: as the API gives it, and how its file was read."""
+    options = job.options
+    column_map = options.column_map
+    return job.as_api(now) | {
+        "dropped_key": job.dropped_key,
+        "encoding": job.encoding,
+        "options": {
+            "columnMap": column_map.as_dict() if column_map else None,
+            "onConflict": options.on_conflict.value,
+            "onBlank": options.on_blank.value,
+            "delimiter": options.delimiter,
+            "tags": list(options.tags),
+            "dryRun": options.dry_run,
+        },
+        "notes": [note.as_api() for note in job.notes],
+    }

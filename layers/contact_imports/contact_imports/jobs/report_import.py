@@ -19,6 +19,7 @@ from contact_imports.files.failed_rows import (
     ReportWriter,
     failed_rows,
 )
+from contact_imports.jobs.list_imports import import_entry
 from contact_imports.model import limits
 from contact_imports.model.import_job import Import, Status
 
@@ -49,7 +50,7 @@ def report_import(
         else:
             uploads.delete_result(errors_key)
         uploads.put_result(
-            result_key(job, "result.json"), orjson.dumps(job.as_listed(now)).decode()
+            result_key(job, "result.json"), orjson.dumps(import_entry(job, now)).decode()
         )
     imports.set_reported(import_id)
     bus.import_ended(job, now)

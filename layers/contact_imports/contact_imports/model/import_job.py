@@ -151,23 +151,6 @@ class Import:
             "completed_at": iso(self.completed_at) if self.completed_at and shown else None,
         }
 
-    def as_listed(self, now: datetime) -> dict[str, Any]:
-        """What a list and a dropped file's result say: as the API gives it, and how the file was read."""
-        options = self.options
-        return self.as_api(now) | {
-            "dropped_key": self.dropped_key,
-            "encoding": self.encoding,
-            "options": {
-                "columnMap": options.column_map.as_dict() if options.column_map else None,
-                "onConflict": options.on_conflict.value,
-                "onBlank": options.on_blank.value,
-                "delimiter": options.delimiter,
-                "tags": list(options.tags),
-                "dryRun": options.dry_run,
-            },
-            "notes": [note.as_api() for note in self.notes],
-        }
-
 
 def new_import_id(now: datetime) -> str:
     """24 hex digits, like an ObjectId: the time in seconds, then random bytes."""
