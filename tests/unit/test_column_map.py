@@ -109,6 +109,37 @@ def test_a_header_that_stands_twice_is_ambiguous(header: list[str]) -> None:
     assert refused.value.code == "AMBIGUOUS_COLUMN"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "header", "position"),
+    [
+        ("Note (column 2)", ["Email", "Note", "note"], 1),
+        ("note (Column 3)", ["Email", "Note", "note"], 2),
+        ("(column 2)", ["Email", "", ""], 1),
+        ("Note (column 3)", ["Note (column 3)", "Note", "Note"], 0),
+        ("Pre\u0301nom", ["Email", "Pr\u00e9nom"], 1),
+        ("First\u00a0 Name", ["First\nName"], 0),
+        ("Email\u200b", ["\ufeffEmail"], 0),
+    ],
+)
+def test_a_column_is_found_by_what_can_be_seen_of_its_name(
+    wanted: str, header: list[str], position: int
+) -> None:
+    assert find_columns(ColumnMap(email=wanted), header).positions == (position,)
+
+
+@pytest.mark.parametrize("wanted", ["Note (column 4)", "Plan (column 2)", "(column 0)", "\u200b"])
+def test_a_column_that_is_not_there(wanted: str) -> None:
+    with pytest.raises(FileError) as refused:
+        find_columns(ColumnMap(email=wanted), ["", "Note", "Note"])
+    assert refused.value.code == "COLUMN_NOT_FOUND"
+
+
+def test_a_long_header_is_shortened_in_a_message() -> None:
+    with pytest.raises(FileError) as refused:
+        find_columns(ColumnMap(email="Email"), ["x" * 1_000_000] * 30)
+    assert len(refused.value.message) + len(str(refused.value.data)) < 5_000
+
+
 def test_duplicate_headers_that_are_not_mapped_do_no_harm() -> None:
     assert find_columns(ColumnMap(email="Email"), ["x", "x", "Email"]).positions == (2,)
 

@@ -95,6 +95,8 @@ def test_without_an_email_the_columns_are_named(table: str) -> None:
         ("Email,Language\n a@x.com,Yes\n b@x.com,No", {}),
         ("Email,Language,Country\n a@x.com,no,NO", {"language": "Language", "country": "Country"}),
         ("Email,Phone\n a@x.com,yes", {}),
+        ("Email,Name\n a@x.com,Yes\n b@x.com,No", {}),
+        ("Email,First Name\n a@x.com,No", {"firstName": "First Name"}),
         ("Email,Phone,Phone Number\n a@x.com,Mobile,+1 555", {"phone": "Phone Number"}),
         ("Email,Phone,Mobile\n a@x.com,,5550100\n b@x.com,5550101,", {"phone": "Phone"}),
         ("Email,Phone,Mobile\n a@x.com,,5550100", {"phone": "Mobile"}),
@@ -185,7 +187,7 @@ def test_addresses(cell: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["", "@ann", "a@x", "ask a@x.com", "https://example.com/@ann", "a@x.com; b@x.com", "a@x.com;Ann", "1|a@x.com"]
+    "cell", ["", "@ann", "a@x", "ask a@x.com", "https://example.com/@ann", "a@x.com; b@x.com", "a@x.com;Ann", "1|a@x.com", "email=a@x.com"]
 )  # fmt: skip
 def test_what_is_no_address(cell: str) -> None:
     assert not is_address(cell)

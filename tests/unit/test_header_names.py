@@ -73,6 +73,10 @@ def test_every_field_is_known_in_the_languages_that_exports_come_in(field: str) 
         *((name, ("firstName", 0)) for name in ("first_name", "FirstName", "FIRSTNAME", "Prenom")),
         ("Ｅｍａｉｌ", ("email", 0)),
         ("TELEPHONE", ("phone", 0)),
+        ("E-POSTA ADRESİ", ("email", 0)),
+        ("ADI SOYADI", ("name", 0)),
+        ("Name / Nombre", ("name", 0)),
+        ("Vorname/First name", ("firstName", 0)),
         # Words around a name.
         ("Email (required)", ("email", 0)),
         ("Email Address *", ("email", 0)),

@@ -21,18 +21,20 @@ _SENTENCE_WORDS = 5
 
 _RULE = re.compile(r"[-=_*+|:.~# ]{2,}")
 _COUNTED = (
-    r"contacts?|rows?|records?|entries|entry|items?|lines?|results?|members?|subscribers?|people|users?|Zeilen|Datensätze|"
+    r"contacts?|rows?|row\(s\)|records?|entries|entry|items?|lines?|results?|members?|subscribers?|people|users?|Zeilen|Datensätze|"
     r"Kontakte|Einträge|lignes?|enregistrements?|filas?|registros?|righe|record|linhas?|rijen|wierszy|rekordów|строк[аи]?|записей"
 )
 _TOTALS = (
     r"(?:grand |sub-?)?totals?|sum|count|number|Summe|Gesamt|Gesamtsumme|Insgesamt|Anzahl|total(?:e|es)?|nombre|suma|razem|totaal|"
     r"aantal|итого|всего|разом|celkem|összesen|toplam|yhteensä|summa|合計|総計|合计|总计|總計|합계|المجموع|סה\"כ"
 )
+_DONE = r"(?:affected|selected|exported|returned|found|listed|processed|written)"
 _NUMBER = re.compile(rf"[\d.,:/ %+-]*(?:{_COUNTED})?", re.IGNORECASE)
 
 _WITH_NUMBER = re.compile(
-    rf"(?:{_TOTALS})(?: (?:of |number of )?(?:{_COUNTED}))?\s*[:=：]?\s*[\d][\d.,' ]*(?: ?(?:{_COUNTED}))?\.?"
-    rf"|\(?\s*[\d][\d.,' ]*\s*(?:{_COUNTED})(?: (?:affected|selected|exported|in set|total|returned|found))*(?: \([\d., a-z]*\))?\s*\)?\.?"
+    rf"[#*/ -]*(?:{_TOTALS})(?: (?:of |number of )?(?:{_COUNTED}))?(?: {_DONE})?\s*[:=：]?\s*[\d][\d.,' ]*(?: ?(?:{_COUNTED}))?\.?"
+    rf"|[#*/ -]*(?:{_COUNTED})(?: count| {_DONE})?\s*[:=：]\s*[\d][\d.,' ]*\.?"
+    rf"|\(?\s*[\d][\d.,' ]*\s*(?:{_COUNTED})(?: (?:in set|total|{_DONE}))*(?: \([\d., a-z]*\))?\s*\)?\.?"
     r"|[-=*# ]*(?:end|end of (?:file|report|list|data|export|table)|eof|ende|fin|fine|fim|einde|koniec|конец)[-=*#. ]*(?<=[-=*#.])"
     r"|(?:page|seite|página|pagina|strona|страница) \d+(?: ?(?:of|von|de|di|van|z|из|/) ?\d+)?",
     re.IGNORECASE,
@@ -48,7 +50,7 @@ _WORDED = re.compile(
     r"(?:confidential|copyright|\(c\)|©|all rights reserved|disclaimer|vertraulich|confidentiel|confidencial|riservato).*"
     r"|(?:this )?(?:report|file|list|data|export)?\s*(?:was |is )?(?:generated|exported|created|printed|downloaded|produced|prepared|"
     r"erstellt|exportiert|généré|exporté|generado|exportado|generato|esportato|gerado)\b.*"
-    r"|(?:source|quelle|fuente|fonte|bron|note|notes|nota|hinweis|as of|stand|report|filter|filters|filtered by)\s*:.*"
+    r"|(?:source|quelle|fuente|fonte|bron|note|notes|nota|hinweis|as of|stand|date|run date|export date|datum|fecha|report|filter|filters|filtered by)\s*:.*"
     r"|end of (?:file|report|list|data|export|table)\b.*|eof",
     re.IGNORECASE | re.DOTALL,
 )

@@ -33,6 +33,9 @@ SAMPLE_RECORDS = 100
 DELIMITERS = (",", ";", "\t", "|")
 """Those that are told apart where the sender named none."""
 
+_RARE_DELIMITERS = ("^", "~", "¦", ":", "\x1f", "\x01")
+"""Tried where none of the others gives an email; then the name and the addresses must both be right."""
+
 _DELIMITER_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a pipe"}
 
 _SEP_LINE = re.compile(
@@ -104,6 +107,8 @@ def find_table(text: str, options: ImportOptions, *, is_whole: bool) -> TableSta
     found = [
         (start, head) for head in heads if (start := head.find(options.column_map)) is not None
     ]
+    if not found and options.delimiter is None:
+        found = _with_rare_delimiters(text, options, is_whole=is_whole)
     if not found:
         if unread and not any(head.likelihood[0] for head in heads):
             # With the other delimiters there are no columns: this was the right one, and its first record is wrong.
@@ -308,6 +313,18 @@ class _Head:
 
 def _called(delimiter: str) -> str:
     return _DELIMITER_NAMES.get(delimiter, repr(delimiter))
+
+
+def _with_rare_delimiters(
+    text: str, options: ImportOptions, *, is_whole: bool
+) -> list[tuple[_Start, _Head]]:
+    found = []
+    for delimiter in _RARE_DELIMITERS:
+        head = _Head(text, delimiter, is_whole=is_whole, has_sep=False)
+        start = head.find(options.column_map) if head.likelihood[0] > _MOSTLY else None
+        if start is not None and all(start.quality):
+            found.append((start, head))
+    return found
 
 
 def _agree(header: Sequence[str], rows: Sequence[SampleRow]) -> bool:

@@ -75,6 +75,8 @@ def find_columns(column_map: ColumnMap, header: Sequence[str]) -> Columns:
     names = [clean_header(cell) for cell in header[:width]]
     exact, folded = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
     for position, name in enumerate(names):
+        if not name:
+            continue
         exact[name].append(position)
         folded[fold_header(name)].append(position)
     mapped = column_map.headers()

@@ -53,9 +53,7 @@ _SOME = 0.2
 _MIN_DIGITS = 3  # a phone number's, without the country's and the town's
 _MAX_LANGUAGE_CHARS = 40
 
-_ADDRESS = (
-    r"""[^\s@<>()\[\]{},;:|/\\"']+@[^\s@<>()\[\]{},;:|/\\"']+\.[^\s@<>()\[\]{},;:|/\\"'.]+\.?"""
-)
+_ADDRESS = r"""[^\s@<>()\[\]{},;:|/\\"'=]+@[\w-]+(?:[.．。][\w-]+)+\.?"""
 _HAS_ADDRESS = re.compile(_ADDRESS)
 _IS_ADDRESS = re.compile(
     rf"""["'<]?(?:mailto:)?{_ADDRESS}["'>]?[,;]?|[^@<>]*<(?:mailto:)?{_ADDRESS}>[,;]?""", re.I
@@ -300,7 +298,9 @@ class _Match:
             others = {plain(value) for value in values} & answers
             answers = answers if others - _NORWEGIAN else frozenset()
         else:
-            answers = _SURE_ANSWERS
+            # Many short answers are somebody's name too, where no other says what they are.
+            is_question = any(plain(value) in _SURE_ANSWERS for value in values)
+            answers = answers if is_question else frozenset()
         fitting = sum(_is_value(field, value, answers) for value in values)
         return fitting >= len(values) * _MOSTLY
 

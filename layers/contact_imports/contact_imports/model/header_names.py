@@ -31,6 +31,9 @@ _MIN_AFFIX_CHARS = 4  # a shorter word is part of too many others: "no", "my"
 _MIN_LOOSE_CHARS = 5
 _REMEMBERED = 10_000
 
+_DOTLESS = {ord("ı"): "i"}
+"""Turkish: what "ADI" is in lower case depends on who is asked."""
+
 _GROUP = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|<[^<>]*>|\{[^{}]*\}")
 _TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_a-zA-Z]+")
 _DELIMITER = re.compile(r"[,;|\t]")
@@ -78,7 +81,7 @@ class KnownNames:
 def plain(text: str) -> str:
     """A name's letters and digits in lower case, without accents: what its spellings have in common."""
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
-    return "".join(filter(str.isalnum, decomposed))
+    return "".join(filter(str.isalnum, decomposed)).translate(_DOTLESS)
 
 
 @cache
@@ -137,6 +140,10 @@ def named(header: str) -> Named | None:
         found = _look_up(outside, known)
         if found is not None:
             return Named(found.field, found.rank, certain=False)
+    if "/" in header:
+        found = _in_two_languages(header)
+        if found is not None:
+            return found
     return _loosely(header)
 
 
@@ -185,6 +192,15 @@ def _with_affix(text: str, known: KnownNames) -> Named | None:
                 if found:
                     return found
     return None
+
+
+def _in_two_languages(header: str) -> Named | None:
+    """What all parts of a header mean: "Name / Nombre"."""
+    parts = [named(part.strip()) for part in header.split("/")]
+    first = parts[0]
+    if first is None or any(part is None or part.field != first.field for part in parts):
+        return None
+    return first
 
 
 LOOSE_RANK = 30
