@@ -24,8 +24,11 @@ def expected(
         lambda: PlainFile(io.BufferedReader(io.BytesIO(content)), len(content)), options
     )
     return reference_import(
-        [(0, file.header), *(record for record in file.reader if record[0] not in leave_out)],
-        options.column_map,
+        [
+            (file.header_record, file.header),
+            *(record for record in file.reader if record[0] not in leave_out),
+        ],
+        file.column_map,
         on_conflict=options.on_conflict,
         on_blank=options.on_blank,
         tags=options.tags,

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from botocore.response import StreamingBody
 
 from contact_imports.aws.report_files import misplaced_result_key
 from contact_imports.aws.uploads_bucket import Uploads, import_of_key
+from contact_imports.jobs.list_imports import import_entry, list_imports
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict
 from contact_imports.model.import_job import Import, ImportOptions, Status, Upload
@@ -77,12 +79,51 @@ def test_the_result_and_the_failed_rows_are_left_beside_it(
     job = run(pipeline, project, pipeline.drop(f"drop/{project}/a/c.csv", FILE.encode()))
     assert job.completed_at is not None
     result = json.loads(text_of(pipeline, f"results/{project}/a/c.csv.result.json"))
-    assert result == job.as_api(job.completed_at) | {"encoding": "utf-8"}
+    assert result == import_entry(job, job.completed_at)
     assert result["status"] == "completed"
     assert text_of(pipeline, f"results/{project}/a/c.csv.errors.csv").splitlines() == [
         "E-mail Address;First Name;Plan;import_row;import_error",
         "no email;B;;3;invalid_email: The email has no @. Give an address such as ann@example.org.",
     ]
+
+
+def test_what_was_skipped_and_chosen_is_told_and_the_report_can_be_sent_again(
+    pipeline: Pipeline, project: str
+) -> None:
+    content = (
+        "Kontakte, Stand 1.1.\n\n"
+        "E-Mail;E-Mail-Adresse;Notiz;Notiz;Telefon;Handy\n"
+        'ja;a@example.com;eins;zwei;;"0151\n5550100"\n'
+        "nein;niemand;eins;;;0151 5550101\n"
+        "\nSumme: 2;;;;;\n"
+    )
+    key = f"drop/{project}/c.csv"
+    job = run(pipeline, project, pipeline.drop(key, content.encode()))
+    assert job.counts.as_dict() == {
+        "total": 2, "created": 1, "updated": 0, "skipped": 0, "failed": 1
+    }  # fmt: skip
+    contact = pipeline.contacts_of(project)["a@example.com"]
+    assert contact.fields == {"phone": "0151\n5550100"}
+    assert contact.custom_fields == {"E-Mail": "ja", "Notiz": "eins", "Notiz (2)": "zwei"}
+    result = json.loads(text_of(pipeline, f"results/{project}/c.csv.result.json"))
+    listed = list_imports(pipeline.imports, project, None, 10, None, datetime.now(UTC))["data"]
+    assert listed == [result]
+    codes = [note["code"] for note in result["notes"]]
+    assert codes == ["lines_skipped", "column_chosen", "column_renamed", "footer_skipped"]
+    assert result["options"]["delimiter"] == ";"
+    assert result["options"]["columnMap"]["email"] == "E-Mail-Adresse"
+    # Rows and lines are those of the file.
+    (row,) = pipeline.report(job)
+    assert (row["row"], row["line"]) == (5, 6)
+    report = text_of(pipeline, f"results/{project}/c.csv.errors.csv")
+    mended = report.replace("niemand", "b@example.com")
+    pipeline.process(pipeline.drop(f"drop/{project}/again.csv", mended.encode()))
+    pipeline.drain()
+    again = imports_of(pipeline, project)[0]
+    assert again.options.column_map == job.options.column_map
+    assert again.counts.as_dict() == {
+        "total": 1, "created": 1, "updated": 0, "skipped": 0, "failed": 0
+    }  # fmt: skip
 
 
 def test_a_report_of_the_file_before_under_the_same_key_does_not_stay(
@@ -125,6 +166,7 @@ def test_options_come_from_the_objects_metadata(pipeline: Pipeline, project: str
         "|",
         ("a", "b"),
         OnBlank.CLEAR,
+        header_record=1,
     )
     assert job.counts.skipped == 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+from dataclasses import replace
 
 import msgspec
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,7 @@ from contact_imports.files.contact_file import ContactFile, open_contact_file, r
 from contact_imports.files.encoding import encoding_name
 from contact_imports.files.failed_rows import ReportWriter, failed_rows
 from contact_imports.files.plain_file import PlainFile
+from contact_imports.files.split import row_batches
 from contact_imports.jobs.create_dropped_import import read_metadata
 from contact_imports.messages.option_fields import OptionFields, field_names, parse_fields
 from contact_imports.messages.row_messages import decode_message
@@ -46,6 +48,26 @@ words = st.sampled_from(
         ),
         *('{"email":"Email"}', "customFields", "a@example.com", "import_row", "import_error", "é"),
         *("\\ud800", "0", "1", "-1", "1e999", "NaN", "漢"),
+        *(
+            "sep=;\n",
+            "sep=",
+            "Total: 1\n",
+            "\x1a",
+            "-- end --",
+            "---",
+            "Vorname",
+            "E-mail 2",
+            "Notes:\n",
+        ),
+        *(
+            "Email;Name\n",
+            "Buyer Email",
+            "a@example.com,Ann\n",
+            "yes",
+            "+44",
+            "Phone",
+            "(column 2)",
+        ),
     ]
 )
 texts = st.lists(st.one_of(words, st.text(max_size=3)), max_size=30).map("".join)
@@ -56,7 +78,10 @@ contents = st.builds(
             words.map(lambda word: word.encode()),
             st.binary(max_size=4),
             st.sampled_from(
-                [b"\xff\xfe", b"\xef\xbb\xbf", b"\x1f\x8b\x08", b"PK\x03\x04", b"Email,Name\n"]
+                [
+                    *(b"\xff\xfe", b"\xef\xbb\xbf", b"\x1f\x8b\x08", b"PK\x03\x04"),
+                    *(b"Email,Name\n", b"a@example.com,Ann\n", b"Title\n\n", b"\nTotal,1\n"),
+                ]
             ),
         ),
         max_size=40,
@@ -161,8 +186,19 @@ def test_a_file(content: bytes, delimiter: str | None, column_map: ColumnMap | N
         return PlainFile(io.BufferedReader(io.BytesIO(content)), len(content))
 
     def read(file: ContactFile) -> ReferenceImport:
-        result = reference_import([(1, file.header), *file.reader], file.column_map)
+        result = reference_import(
+            [(file.header_record, file.header), *file.reader], file.column_map
+        )
         file = open_contact_file(stream(), options, file.encoding)
+        batches = row_batches(file.rows(), file.columns, 3)
+        assert sum(batch.count for batch in batches) == result.total
+        found = replace(
+            options,
+            column_map=file.column_map,
+            delimiter=file.delimiter,
+            header_record=file.header_record,
+        )
+        file = open_contact_file(stream(), found, file.encoding)
         report = bytearray()
         writer = ReportWriter(report.extend, file.delimiter, file.header, file.columns)
         for row in failed_rows(file.reader, iter(result.errors)):

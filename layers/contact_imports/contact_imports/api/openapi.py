@@ -108,6 +108,12 @@ class ContactImportListed(ContactImportStatus):
         dict[str, Any],
         Field(description="The request's fields, with the column map that was matched."),
     ]
+    notes: Annotated[
+        list[dict[str, str]],
+        Field(
+            description="What was skipped, chosen or left out in the file: `code` and `message`."
+        ),
+    ]
 
 
 class ContactImportList(BaseModel):

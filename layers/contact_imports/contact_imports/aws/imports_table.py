@@ -26,6 +26,7 @@ from contact_imports.model.import_job import (
     Status,
     Upload,
 )
+from contact_imports.model.notes import Note
 from contact_imports.model.progress import MAX_PARTITIONS, Partition
 
 if TYPE_CHECKING:
@@ -182,20 +183,25 @@ class ImportTable:
         partitions: int,
         encoding: str,
         delimiter: str,
+        header_record: int,
         column_map: ColumnMap,
+        notes: Sequence[Note],
         now: datetime,
     ) -> None:
         """Records what checking the file gave; once, so that a second processor changes nothing."""
         self._update_open(
             import_id,
             "#total = :total, partitionCount = :partitions, #encoding = :encoding, "
-            "delimiter = :delimiter, columnMap = :columns, deadline = :deadline",
+            "delimiter = :delimiter, headerRecord = :header, columnMap = :columns, notes = :notes, "
+            "deadline = :deadline",
             {
                 ":total": total,
                 ":partitions": partitions,
                 ":encoding": encoding,
                 ":delimiter": delimiter,
+                ":header": header_record,
                 ":columns": _column_map_json(column_map),
+                ":notes": [note.as_api() for note in notes],
                 ":deadline": int(now.timestamp()) + IMPORT_DEADLINE_SECONDS,
             },
             {"#total": "total", "#encoding": "encoding"},
@@ -395,6 +401,7 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
             on_blank=OnBlank(values["onBlank"]),
             dry_run=values["dryRun"],
             encoding=values.get("encodingOption"),
+            header_record=values.get("headerRecord"),
         ),
         created_at=datetime.fromisoformat(values["createdAt"]).astimezone(UTC),
         counts=counts,
@@ -408,6 +415,7 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
             datetime.fromisoformat(values["completedAt"]) if values.get("completedAt") else None
         ),
         reported=values.get("report") == _REPORT_DONE,
+        notes=tuple(Note(note["code"], note["message"]) for note in values.get("notes", ())),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,38 +19,40 @@ from contact_imports.files.encoding import (
     must_be_checked,
 )
 from contact_imports.files.plain_file import PlainFile
-from contact_imports.files.records import RecordReader, likely_delimiter, read_header
-from contact_imports.model.column_map import (
-    ColumnMap,
-    Columns,
-    check_stored_size,
-    find_columns,
-    match_columns,
-)
+from contact_imports.files.records import RecordReader
+from contact_imports.files.table_end import TableRows
+from contact_imports.files.table_start import TABLE_HEAD_BYTES, find_table, read_table_header
+from contact_imports.model.column_map import ColumnMap, Columns, check_stored_size
 from contact_imports.model.import_job import ImportOptions
-
-_BUFFER_BYTES = 256 * 1024
+from contact_imports.model.notes import Note
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class ContactFile:
-    """`reader` has the records after the header; `encoding` is Python's codec."""
+    """`reader` has the records after the header, which is the `header_record`-th of the file; `encoding` is
+    Python's codec; `notes` are what was skipped and chosen before them."""
 
     stream: PlainFile
     encoding: str
     reader: RecordReader
     header: list[str]
+    header_record: int
     delimiter: str
     column_map: ColumnMap
     columns: Columns
+    notes: tuple[Note, ...]
+
+    def rows(self) -> TableRows:
+        """The records after the header as blocks, without the footer; to be read once."""
+        return TableRows(self.reader.blocks(), self.columns)
 
 
 def open_contact_file(
     stream: PlainFile, options: ImportOptions, encoding: str | None = None
 ) -> ContactFile:
-    """Reads a file's header, with the delimiter and column map of the options, or those that it shows.
+    """Reads a file up to its header, with the delimiter and column map of the options, or those that it shows.
 
     `encoding` is the file's, where it is known already. Otherwise it is the one of the options, or the one
     that the beginning shows; where the file goes on in another, reading raises UnicodeDecodeError, now or
@@ -59,15 +62,24 @@ def open_contact_file(
     encoding = encoding or first_encoding(head, _given(options))
     stream.read(mark_bytes(head, encoding))
     stream.set_encoding(encoding)
-    head = stream.head(HEAD_BYTES)
-    delimiter = options.delimiter or likely_delimiter(head, encoding)
+    head = stream.head(TABLE_HEAD_BYTES)
+    text = codecs.getincrementaldecoder(encoding)().decode(head)
+    table = find_table(text, options, is_whole=len(head) < TABLE_HEAD_BYTES)
     raw: Any = stream
-    reader = RecordReader(io.BufferedReader(raw, _BUFFER_BYTES), encoding, delimiter)
-    header = read_header(iter(reader))
-    column_map = options.column_map or match_columns(header)
-    check_stored_size(column_map)
-    columns = find_columns(column_map, header)
-    return ContactFile(stream, encoding, reader, header, delimiter, column_map, columns)
+    reader = RecordReader(io.BufferedReader(raw, TABLE_HEAD_BYTES), encoding, table.delimiter)
+    header = read_table_header(reader, table, options)
+    check_stored_size(header.column_map)
+    return ContactFile(
+        stream=stream,
+        encoding=encoding,
+        reader=reader,
+        header=header.cells,
+        header_record=table.header_record,
+        delimiter=table.delimiter,
+        column_map=header.column_map,
+        columns=header.columns,
+        notes=header.notes,
+    )
 
 
 def read_contact_file(

@@ -105,8 +105,8 @@ def read_records(file: BinaryIO, encoding: str, delimiter: str) -> Iterator[Reco
 
 
 def is_blank(record: list[str]) -> bool:
-    """Whether a record is a blank line: nothing that can be seen in any cell."""
-    return not any(map(clean_value, record))
+    """Whether a record is a blank line: nothing in any cell that can be seen (so is a lone Ctrl-Z)."""
+    return not any(cell.strip() and clean_value(cell) for cell in record)
 
 
 def read_header(records: Iterator[Record]) -> list[str]:

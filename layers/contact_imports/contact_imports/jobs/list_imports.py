@@ -59,7 +59,7 @@ def list_imports(
         for job in page.imports:
             if status is not None and job.as_api(now)["status"] != status.value:
                 continue
-            entry = _entry(job, now)
+            entry = import_entry(job, now)
             bytes_sent += _bytes_sent(entry)
             if entries and bytes_sent > MAX_LIST_BYTES:
                 return _list(entries, entries[-1]["id"])
@@ -137,7 +137,8 @@ def _bytes_sent(entry: dict[str, Any]) -> int:
     return len(json.dumps(json.dumps(entry)))
 
 
-def _entry(job: Import, now: datetime) -> dict[str, Any]:
+def import_entry(job: Import, now: datetime) -> dict[str, Any]:
+    """What a list and a dropped file's result say of an import: as the API gives it, and how its file was read."""
     options = job.options
     column_map = options.column_map
     return job.as_api(now) | {
@@ -152,4 +153,5 @@ def _entry(job: Import, now: datetime) -> dict[str, Any]:
             "dryRun": options.dry_run,
             "encoding": options.encoding,
         },
+        "notes": [note.as_api() for note in job.notes],
     }

@@ -18,7 +18,6 @@ from contact_imports.aws.report_files import ReportFiles, result_key
 from contact_imports.aws.retry import StillUnprocessedError
 from contact_imports.aws.uploads_bucket import UploadGoneError, Uploads
 from contact_imports.files.contact_file import ContactFile, open_contact_file
-from contact_imports.files.encoding import encoding_name
 from contact_imports.files.failed_rows import (
     PAGE_ROWS,
     FailedRow,
@@ -26,6 +25,7 @@ from contact_imports.files.failed_rows import (
     ReportWriter,
     failed_rows,
 )
+from contact_imports.jobs.list_imports import import_entry
 from contact_imports.model import limits
 from contact_imports.model.import_job import Import, Status
 
@@ -82,8 +82,8 @@ def report_import(
             stores.reports.copy_report(job, errors_key)
         else:
             stores.reports.delete_result(errors_key)
-        result = job.as_api(now) | {"encoding": encoding_name(job.encoding)}
-        stores.reports.put_result(result_key(job, "result.json"), orjson.dumps(result).decode())
+        result = orjson.dumps(import_entry(job, now)).decode()
+        stores.reports.put_result(result_key(job, "result.json"), result)
     stores.imports.set_reported(import_id)
     stores.bus.import_ended(job, now)
     return ReportedImport(job, report_error)
@@ -103,7 +103,7 @@ def _write_report(job: Import, stores: ReportStores, has_time: Callable[[], bool
     if job.status is Status.FAILED:
         known = stores.progress.of_import(job.id)
         of_all = {number: known.get(number) for number in range(partitions)}
-        lost = LostRows(file.reader.blocks(), file.columns, of_all)
+        lost = LostRows(file.rows(), file.columns, of_all)
         file = _open(job, stores.uploads)
     failed = failed_rows(file.reader, stores.progress.errors(job.id, partitions), lost)
     in_time = takewhile(lambda _: has_time(), islice(failed, limits.MAX_REPORTED_ROWS))

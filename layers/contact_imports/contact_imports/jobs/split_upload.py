@@ -25,6 +25,7 @@ from contact_imports.messages.row_messages import encode_row_batch
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.errors import FileError
 from contact_imports.model.import_job import Import, Upload
+from contact_imports.model.notes import Note
 
 _TOO_MANY_ROWS = "The file has more rows than can be held at a time. Split it."
 
@@ -54,7 +55,9 @@ class SplitFile:
     partitions: int
     encoding: str
     delimiter: str
+    header_record: int
     column_map: ColumnMap
+    notes: tuple[Note, ...]
 
 
 def process_upload(
@@ -123,12 +126,22 @@ def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[byte
         size = upload.size * (_GZIP_USUAL_RATIO if file.stream.is_gzip else 1)
         partitions = job.partitions or partition_count(size)
         rows = count = 0
-        for batch in row_batches(file.reader.blocks(), file.columns, partitions, repeats):
+        table_rows = file.rows()
+        for batch in row_batches(table_rows, file.columns, partitions, repeats):
             body = encode_row_batch(job, file.columns.fields, batch)
             messages.write(b"%d %d %s\n" % (batch.partition, batch.seq, body))
             rows += batch.count
             count += 1
-        return SplitFile(rows, count, partitions, file.encoding, file.delimiter, file.column_map)
+        return SplitFile(
+            rows=rows,
+            row_batches=count,
+            partitions=partitions,
+            encoding=file.encoding,
+            delimiter=file.delimiter,
+            header_record=file.header_record,
+            column_map=file.column_map,
+            notes=(*file.notes, *table_rows.notes),
+        )
 
     return read_contact_file(lambda: uploads.open(upload), job.options, split)
 
@@ -157,7 +170,9 @@ def _start(
         partitions=split.partitions,
         encoding=split.encoding,
         delimiter=split.delimiter,
+        header_record=split.header_record,
         column_map=split.column_map,
+        notes=split.notes,
         now=now,
     )
 

@@ -12,6 +12,7 @@ FileErrorCode = Literal[
     "ENCODING_UNCERTAIN",
     "COLUMN_NOT_FOUND",
     "AMBIGUOUS_COLUMN",
+    "HEADER_NOT_FOUND",
     "INVALID_HEADER",
 ]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict, Outcome
+from contact_imports.model.notes import Note
 
 UPLOAD_DEADLINE_SECONDS = 7 * 3600
 """How long an import may be without a checked file before it is failed. Above the time that the template
@@ -48,8 +49,8 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What the sender chose. A column map, a delimiter or an encoding (the name of Python's codec) that is
-    None is found in the file."""
+    """What the sender chose. A column map, a delimiter or an encoding (the name of Python's codec) that is None
+    is found in the file, and so is `header_record`, the number of the record that names the columns."""
 
     column_map: ColumnMap | None
     on_conflict: OnConflict = OnConflict.UPSERT
@@ -58,6 +59,7 @@ class ImportOptions:
     on_blank: OnBlank = OnBlank.KEEP
     dry_run: bool = False
     encoding: str | None = None
+    header_record: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class Import:
     """One import job. `partitions` is None until its file has been checked; `upload` until it was claimed.
 
     `dropped_key` is the object that was dropped into the bucket, None for the API's imports. `reported`
-    says that everything that follows its end is there.
+    says that everything that follows its end is there; `notes` are what was skipped and chosen in the file.
     """
 
     id: str
@@ -124,6 +126,7 @@ class Import:
     error: str | None = None
     completed_at: datetime | None = None
     reported: bool = False
+    notes: tuple[Note, ...] = ()
 
     @property
     def ended(self) -> bool:
