@@ -85,9 +85,11 @@ sample: .venv/.made ## write a contact file of ROWS rows to SAMPLE
 	@$(PY) -m local.sample --rows $(ROWS) --out $(SAMPLE)
 
 key: .venv/.made ## make an API key for PROJECT on STACK; shown once
+	@$(if $(PROJECT),,$(error Name the project: make key PROJECT=acme))
 	@$(PY) -m local.api_key --stack-name $(STACK) create --project $(PROJECT)
 
 revoke-key: .venv/.made ## revoke KEY, a key or its id, on STACK
+	@$(if $(KEY),,$(error Name the key or its id: make revoke-key KEY=ci_0123456789ab_...))
 	@$(PY) -m local.api_key --stack-name $(STACK) revoke $(KEY)
 
 lock: ## bring the locked versions up to date (needs uv)

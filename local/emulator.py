@@ -157,8 +157,8 @@ class Emulator:
         if running:
             # Not by the process table: where nobody waits for it, an ended process stays there as a zombie.
             _end_group(int(self._pid_file.read_text()), self.is_running)
-            if self._process is not None:
-                self._process.wait()
+        if self._process is not None:
+            self._process.wait()
         self._pid_file.unlink(missing_ok=True)
         return running
 

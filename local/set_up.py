@@ -74,7 +74,7 @@ def make_environment(folder: Path, requirements: Path) -> None:
     if not finished:
         _run(folder, log, sys.executable, "-m", "venv", "--clear", str(folder))
     pip = (str(python), "-m", "pip", "--disable-pip-version-check")
-    _run(folder, log, *pip, "install", "--quiet", "-r", str(requirements))
+    _run(folder, log, *pip, "install", "-r", str(requirements))
     made.touch()
 
 

@@ -137,6 +137,7 @@ def test_down_forgets(tmp_path: Path) -> None:
     again = run("local.up", "down", "--state", tmp_path)
     assert again.returncode == 0
     assert again.stdout.startswith(f"No stack is running in {tmp_path}.\n")
+    assert not aws.stop()
 
 
 def test_the_demo_in_a_narrow_terminal(tmp_path: Path) -> None:
