@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import unicodedata
 from dataclasses import replace
 
 import msgspec
+from email_validator import validate_email
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,8 +25,12 @@ from contact_imports.messages.option_fields import OptionFields, field_names, pa
 from contact_imports.messages.row_messages import decode_message
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.column_map_json import parse_column_map
-from contact_imports.model.errors import FileError, RequestError
+from contact_imports.model.contact import Row
+from contact_imports.model.errors import FileError, RequestError, RowError
+from contact_imports.model.identity import email_identity, readable_email
 from contact_imports.model.import_job import ImportOptions
+from contact_imports.model.row_validation import EmailProblem, RowReader
+from contact_imports.model.text import clean_value
 from tests.multipart import BOUNDARY, CONTENT_TYPE
 from tests.reference import ReferenceImport, reference_import
 
@@ -304,6 +310,86 @@ def test_damage_is_in_its_own_rows_or_the_file_is_refused(
         # A cut can leave what is valid, but never another encoding.
         assert "\ufffd" not in str(others)
         assert "Ã" not in str(others)
+
+
+around = st.sampled_from(
+    [
+        *(
+            "Ann <",
+            "<",
+            ">",
+            "mailto:",
+            "?x=%40",
+            "%2B",
+            "'",
+            '"',
+            "“",
+            "”",
+            ",",
+            ";",
+            " ::: ",
+            " / ",
+            "@",
+            "@",
+            ".",
+        ),
+        *(
+            "ann",
+            "rené",
+            "e\u0301",
+            "İ",
+            "ß",
+            "example.org",
+            "münchen.de",
+            "xn--mnchen-3ya.de",
+            "。",
+            "＠",
+            "localhost",
+        ),
+        *(
+            "\u200b",
+            "\u200d",
+            "\ufeff",
+            "\u202e",
+            "\xad",
+            "\0",
+            "\x92",
+            "\xa0",
+            "\u3000",
+            "\u3164",
+            "\ufe0f",
+            "\u094d",
+        ),
+    ]
+)
+cells = st.lists(st.one_of(around, st.text(max_size=3)), max_size=12).map("".join)
+
+
+@fuzz
+@given(cells)
+def test_an_email(cell: str) -> None:
+    row = RowReader(("email",), ()).read(2, [cell])
+    if isinstance(row, RowError):
+        assert (row.code, row.field) == ("invalid_email", "email")
+        assert row.message in set(EmailProblem)
+    else:
+        email = row.contact.email
+        assert email_identity(email) == email_identity(readable_email(email)) == email
+        assert validate_email(email, check_deliverability=False).ascii_domain in email
+
+
+@fuzz
+@given(cells, cells)
+def test_values(first: str, second: str) -> None:
+    row = RowReader(("email", "name", "customFields.x"), ()).read(
+        2, ["a@example.org", first, second]
+    )
+    assert isinstance(row, Row)
+    values = {"name": clean_value(first), "x": clean_value(second)}
+    contact = {**row.contact.fields, **row.contact.custom_fields}
+    assert contact == {name: value for name, value in values.items() if value}
+    for value in contact.values():
+        assert not any(unicodedata.category(char) == "Cc" for char in value if char not in "\t\n\r")
 
 
 @fuzz

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -15,10 +14,11 @@ from contact_imports.model.contact import Outcome
 from contact_imports.model.identity import contact_id, email_identity, readable_email
 from contact_imports.model.import_job import ImportOptions
 from contact_imports.model.row_validation import EmailProblem, email_problem, is_email
+from local.stack import ROOT
 from tests.oracle import expected
 from tests.reference import ReferenceImport
 
-INPUTS = Path(__file__).parent.parent / "inputs"
+INPUTS = ROOT / "tests" / "inputs"
 
 pieces = st.one_of(
     st.sampled_from(
@@ -269,6 +269,11 @@ def test_a_contacts_id_follows_from_its_project_and_email() -> None:
     assert contact_id("demo", ANN) == hashlib.sha256(b"demo\nann@example.org").hexdigest()[:24]
     assert contact_id("demo", ANN) != contact_id("demo2", ANN)
     assert contact_id("de", "mo\nx") != contact_id("demo", "x")
+
+
+@pytest.mark.parametrize("problem", EmailProblem)
+def test_every_reason_is_documented(problem: EmailProblem) -> None:
+    assert f"| {problem} |" in (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
 
 
 # ------------------------------------------------------------------ files as people have them

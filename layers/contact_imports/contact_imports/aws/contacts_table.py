@@ -36,6 +36,7 @@ _READ_LIMIT = 100  # keys a BatchGetItem
 _WRITE_LIMIT = 25  # statements a BatchExecuteStatement
 _THREADS = 8
 
+_NO_TAGS = frozenset[str]()
 _STATEMENTS_REMEMBERED = 1_000  # by the fields that a contact has
 
 _CONFLICTS = {"DuplicateItem", "ConditionalCheckFailed"}
@@ -290,11 +291,12 @@ def _applied_to_item(rows: AppliedRows) -> AttributeValueTypeDef:
 
 
 def _from_item(item: Any, email: str) -> StoredContact:
+    custom_fields, tags = item.get("customFields"), item.get("tags")
     contact = Contact(
         email,
         {name: item[name]["S"] for name in STANDARD_FIELDS if name in item},
-        {key: value["S"] for key, value in item.get("customFields", {"M": {}})["M"].items()},
-        frozenset(item.get("tags", {"SS": ()})["SS"]),
+        {key: value["S"] for key, value in custom_fields["M"].items()} if custom_fields else {},
+        frozenset(tags["SS"]) if tags else _NO_TAGS,
     )
     creation = item["createdBy"]["M"]
     created_by = CreatedBy(creation["importId"]["S"], int(creation["row"]["N"]))

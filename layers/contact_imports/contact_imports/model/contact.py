@@ -88,7 +88,9 @@ def apply_row(existing: Contact | None, row: Row, on_conflict: OnConflict) -> Ap
     if on_conflict is OnConflict.SKIP:
         return Applied(existing, Outcome.SKIPPED)
     merged = merge(existing, row)
-    if merged != existing and contact_bytes(merged) > MAX_CONTACT_BYTES:
+    if merged == existing:
+        return Applied(existing, Outcome.UPDATED)
+    if contact_bytes(merged) > MAX_CONTACT_BYTES:
         message = f"The contact would grow over {MAX_CONTACT_BYTES:,} bytes with this row's values."
         return Applied(existing, Outcome.FAILED, RowError(row.number, "contact_too_large", message))
     return Applied(merged, Outcome.UPDATED)

@@ -14,7 +14,7 @@ from contact_imports.model.contact import Contact, OnBlank, Row
 from contact_imports.model.errors import RowError
 from contact_imports.model.identity import addresses_in, email_identity
 from contact_imports.model.limits import MAX_CUSTOM_VALUE_CHARS, MAX_EMAIL_CHARS, MAX_VALUE_CHARS
-from contact_imports.model.text import clean_value
+from contact_imports.model.text import clean_value, is_plain
 
 _DOMAINS_REMEMBERED = 10_000
 _MAX_LOCAL_CHARS = 64  # RFC 5321, 4.5.3.1.1
@@ -25,6 +25,7 @@ _PRIVATE_DOMAINS = frozenset(SPECIAL_USE_DOMAIN_NAMES) | {
     *("corp", "home", "internal", "intranet", "lan", "localdomain", "private")
 }
 """Top-level domains that are no public ones: reserved, or in use inside networks (RFC 6762, appendix G)."""
+_NOTHING = frozenset[str]()
 _AROUND_ADDRESS = re.compile(r"[<>()\[\]\":]")
 
 
@@ -148,9 +149,10 @@ class RowReader:
         standard: dict[str, str] = {}
         custom: dict[str, str] = {}
         cleared = []
+        # Looking at a row once takes a third of the time that looking at each of its cells takes.
+        clean = str.strip if is_plain("".join(cells)) else clean_value
         for (name, key, is_custom, limit), cell in zip(self._columns, cells[1:], strict=True):
-            # What clean_value does for most cells is done here without the call.
-            value = cell.strip() if cell.isascii() and cell.isprintable() else clean_value(cell)
+            value = clean(cell)
             if not value:
                 if self._clears:
                     cleared.append(name)
@@ -161,4 +163,5 @@ class RowReader:
                 custom[key] = value
             else:
                 standard[key] = value
-        return Row(number, Contact(email, standard, custom, self._tags), frozenset(cleared))
+        contact = Contact(email, standard, custom, self._tags)
+        return Row(number, contact, frozenset(cleared) if cleared else _NOTHING)

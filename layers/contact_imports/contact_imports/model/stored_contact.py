@@ -88,7 +88,9 @@ def merge_rows(
     failed: dict[int, str] = {}
     done = stored.applied.get(import_id, ()) if stored else ()
     for row in rows:
-        applied = _applied_before(stored, done, row.number, import_id, on_conflict)
+        applied = None
+        if done:
+            applied = _applied_before(stored, done, row.number, import_id, on_conflict)
         if applied is None:
             applied = apply_row(contact, row, on_conflict)
             contact = applied.contact

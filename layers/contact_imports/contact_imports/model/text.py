@@ -43,10 +43,11 @@ _INVISIBLE = re.compile(
 )
 
 _SPECIAL = re.compile(
-    f"[{_EDGES}\x00-\x08\x0e-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
-    "\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e01ef]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f"
+    "\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
+    "\U000e0000-\U000e01ef]"
 )
-"""Whatever makes a text that is not ASCII worth a closer look."""
+"""Whatever `clean_value` may change, but for the blanks that are in most texts, and for what is not in NFC."""
 
 _NOTHING = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef"
@@ -67,15 +68,8 @@ def clean_value(text: str) -> str:
     line breaks and joiners inside it stay. A text of which nothing can be seen is empty. Cleaning a
     clean text changes nothing. A text of over 10,000 characters, which nothing may have, is not put into NFC.
     """
-    if text.isascii():
-        if text.isprintable():
-            return text.strip()
-    elif (
-        len(text) <= _MAX_NORMALISED_CHARS
-        and not _SPECIAL.search(text)
-        and unicodedata.is_normalized("NFC", text)
-    ):
-        return text
+    if is_plain(text):
+        return text.strip()
     text = normalise(_INVISIBLE.sub(r"\1", text.translate(_REPLACED)))
     start = text.lstrip(_EDGES)
     stripped = start.rstrip(_EDGES)
@@ -86,6 +80,15 @@ def clean_value(text: str) -> str:
     ):
         stripped += _ZERO_WIDTH_JOINER
     return "" if _NOTHING.fullmatch(stripped) else stripped
+
+
+def is_plain(text: str) -> bool:
+    """Whether cleaning a text, or any part of one, takes nothing but the blanks around it; False if in doubt."""
+    if text.isascii() and text.isprintable():
+        return True
+    if len(text) > _MAX_NORMALISED_CHARS or _SPECIAL.search(text):
+        return False
+    return unicodedata.is_normalized("NFC", text)
 
 
 def clean_header(text: str) -> str:
