@@ -38,4 +38,5 @@ def open_contact_file(
     header = read_header(iter(reader))
     column_map = options.column_map or match_columns(header)
     columns = find_columns(column_map, header)
+    reader.expect(len(header), columns.positions[0])
     return ContactFile(reader, header, delimiter, column_map, columns)

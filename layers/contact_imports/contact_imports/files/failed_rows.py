@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from contact_imports.files.quoting import MalformedRecord
 from contact_imports.files.records import Block, RecordReader, is_blank
 from contact_imports.files.split import cells_beyond, row_batches
 from contact_imports.model.column_map import REPORT_COLUMNS, Columns
@@ -96,7 +97,8 @@ class ReportWriter:
     """Writes the report: the header and the failed rows as they were, then which row it is and why.
 
     A row that is short is filled up with blanks, so that every cell stands under its header; blank cells
-    beyond the header are left out. UTF-8 with a byte order mark, since spreadsheets take it for
+    beyond the header are left out. Of a row whose quoting is malformed there are the cells that it seems to have, and
+    the line as it was in one more cell: with it the row cannot be taken for a mended one. UTF-8 with a byte order mark, since spreadsheets take it for
     Windows-1252 without; lines end as RFC 4180 has it.
     """
 
@@ -119,7 +121,10 @@ class ReportWriter:
         cells = row.cells[: self._columns.width]
         cells += [""] * (self._columns.width - len(cells))
         error = f"{row.error.code}: {row.error.message}"
-        beyond = cells_beyond(row.cells, self._columns)
+        if isinstance(row.cells, MalformedRecord):
+            beyond = [row.cells.text]
+        else:
+            beyond = cells_beyond(row.cells, self._columns)
         self._writer.writerow((*cells, *beyond, row.error.row, error))
         if self._text.tell() > _FLUSH_CHARS:
             self.flush()

@@ -10,11 +10,26 @@ import csv
 import io
 import itertools
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, TypeVar
+from copy import copy
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
+from contact_imports.files.quoting import (
+    MalformedRecord,
+    Scan,
+    Shape,
+    escapes_of,
+    is_address,
+    loose_cells,
+    scan_record,
+    shown_escapes,
+)
 from contact_imports.model.errors import FileError
 from contact_imports.model.limits import MAX_CELL_CHARS
+
+if TYPE_CHECKING:
+    from _csv import Reader as _CsvReader
 
 csv.field_size_limit(MAX_CELL_CHARS)
 
@@ -23,6 +38,7 @@ Block = tuple[int, list[list[str]]]
 """Some records that follow one another, and the number of the first."""
 
 T = TypeVar("T")
+_Search = Callable[[str], re.Match[str] | None]
 
 HEAD_BYTES = 4096
 """What `possible_encodings` and `likely_delimiter` look at."""
@@ -47,8 +63,11 @@ _CONTROLS = bytes(set(range(32)) - {9, 10, 11, 12, 13, 27})
 _BINARY_SHARE = 0.1
 """Control characters among the bytes of a head that make it binary: damaged text has a few."""
 _UTF16_NUL_SHARE = 0.3
-_BLOCK_RECORDS = 32  # few, since each may be megabytes
-_LINE_END = re.compile(r"\r\n|\r|\n")
+_BLOCK_RECORDS = 64  # few, since each may be megabytes
+_HEAD_CHARS = 65_536
+"""What is looked at for backslash escapes before the first record is read."""
+_BLANK_LINES = 20
+"""How many lines after a damaged one may be blank before the one that shows whether it is a row."""
 
 
 def possible_encodings(head: bytes) -> tuple[str, ...]:
@@ -110,55 +129,238 @@ def likely_delimiter(head: bytes, encoding: str) -> str:
 class RecordReader:
     """A file's records, one after another, in one go: what was read is not read again.
 
-    `line` is the line that the last record that was given out starts at, from 1. Reading raises FileError,
-    once it gets there, where the file cannot be read on: a quote that is never closed, an oversized cell;
-    and UnicodeDecodeError where the file is not in this encoding.
+    `line` is the line that the last record that was given out starts at, from 1. A line whose quoting is malformed
+    is a MalformedRecord, if the damage provably ends with the line. Reading raises FileError, once it gets there,
+    where the file cannot be read on: a quote that is never closed or that may have swallowed records, an oversized
+    cell; and UnicodeDecodeError where the file is not in this encoding.
+
+    csv.reader reads the records that it reads as the rule in `quoting` says, and `quoting` reads the others.
     """
 
     def __init__(self, file: BinaryIO, encoding: str, delimiter: str) -> None:
         text = io.TextIOWrapper(file, encoding=encoding, newline="")
-        # csv.reader takes the end of the file for the end of a quoted cell. One more, empty line tells the
-        # two apart: it is a record of no cells, unless a quote is still open.
-        self._reader = csv.reader(itertools.chain(text, self._end()), delimiter=delimiter)
-        self._ended = False
-        self._number = 0
+        # Where the next record begins. Its copies read ahead of it, and what they read it will read again.
+        (self._at,) = itertools.tee(text, 1)
+        self._delimiter = delimiter
+        self._quote_after_blank, self._quote_after_margin = _quotes_after_blanks(delimiter)
+        self._escape_pairs = ('\\"', "\\\\", "\\" + delimiter)
+        self._reader: _CsvReader | None = None
+        self._begun = False
+        self._shape: Shape | None = None
+        self._escapes: bool | None = None
+        self._doubled_slashes = False
+        self._records: list[list[str]] = []
+        self._starts: list[int] = []
+        self._first = 1
+        self._given = 0
+        self._next_line = 1
         self.line = 1
+
+    def expect(self, width: int, email: int) -> None:
+        """Says what the records after the header look like: the header's number of cells, and where the email is.
+
+        From then on a quoted cell whose lines look like records is found. Positions count from 0.
+        """
+        self._shape = Shape(width, email)
 
     def __iter__(self) -> Iterator[Record]:
         """Every record with its number, from 1, blank lines (no cells) included."""
-        for number, records in self._blocks(1):
-            yield number, records[0]
+        while self._given < len(self._records) or self._load():
+            self.line = self._starts[self._given]
+            self._given += 1
+            yield self._first + self._given - 1, self._records[self._given - 1]
 
     def blocks(self) -> Iterator[Block]:
         """The same, some at a time: less work for each."""
-        return self._blocks(_BLOCK_RECORDS)
+        while self._given < len(self._records) or self._load():
+            self.line = self._starts[self._given]
+            given, self._given = self._given, len(self._records)
+            yield self._first + given, self._records[given:] if given else self._records
 
-    def _blocks(self, size: int) -> Iterator[Block]:
-        while not self._ended:
-            self.line = self._reader.line_num + 1
-            try:
-                records = list(itertools.islice(self._reader, size))
-            except csv.Error as error:
-                raise FileError("UNREADABLE_FILE", _explain(error, self._reader.line_num)) from None
-            if self._ended and records.pop():
-                raise self._unclosed(records)
-            first = self._number + 1
-            self._number += len(records)
-            if records:
-                yield first, records
+    def _load(self) -> bool:
+        """Reads some more records, up to the end of the header one at a time; False at the end of the file."""
+        if not self._begun:
+            self._begun = True
+            self._escapes = shown_escapes(self._peek(_HEAD_CHARS), self._delimiter)
+        self._first += len(self._records)
+        self._given = 0
+        if self._shape is None or self._shape.email is None:
+            self._read_exactly(1)
+        elif not self._read_fast():
+            self._read_exactly(_BLOCK_RECORDS)
+        if self._shape is None and not is_blank(self._records[0] if self._records else []):
+            self._shape = Shape(len(self._records[0]))
+        return bool(self._records)
 
-    def _end(self) -> Iterator[str]:
-        self._ended = True
-        yield ""
+    def _read_fast(self) -> bool:
+        """Reads a block with csv.reader; False, and nothing is read, where that may not be what the rule says."""
+        if self._reader is None:
+            self._reader = csv.reader(copy(self._at), delimiter=self._delimiter, strict=True)
+        reader = self._reader
+        before = reader.line_num
+        records: list[list[str]] = []
+        ends: list[int] = []
+        try:
+            for record in itertools.islice(reader, _BLOCK_RECORDS):
+                records.append(record)
+                ends.append(reader.line_num)
+        except csv.Error:
+            self._reader = None
+            return False
+        taken = reader.line_num - before
+        at = copy(self._at)
+        lines = list(itertools.islice(at, taken))
+        if self._is_doubtful(lines, [end - before for end in ends]):
+            self._reader = None
+            return False
+        self._at = at
+        self._records = records
+        offset = self._next_line - before
+        self._starts = [self._next_line, *(end + offset for end in ends)]
+        self._next_line += taken
+        return True
 
-    def _unclosed(self, before: list[list[str]]) -> FileError:
-        cells = itertools.chain.from_iterable(before)
-        line = self.line + len(before) + sum(len(_LINE_END.findall(cell)) for cell in cells)
-        return FileError(
-            "UNREADABLE_FILE",
-            f"A quote is opened in the record that starts at line {line} and never closed. "
-            "Close it, or double a quote that is part of a value.",
+    def _is_doubtful(self, lines: list[str], ends: list[int]) -> bool:
+        """Whether csv.reader may have read these lines, of which `ends` says where records end, in its own way."""
+        text = "".join(lines)
+        if '"' in text and self._quote_after_blank(text) and self._quote_after_margin(text):
+            return True
+        if "\\" in text and (
+            self._escapes
+            or (self._escapes is None and any(pair in text for pair in self._escape_pairs))
+        ):
+            return True
+        if len(ends) == len(lines):
+            return False
+        start = 0
+        for end in ends:
+            if end - start > 1 and any("@" in line for line in lines[start + 1 : end]):
+                return True
+            start = end
+        return False
+
+    def _read_exactly(self, most: int) -> None:
+        """Reads up to `most` records by the rule."""
+        self._reader = None
+        self._records = []
+        self._starts = []
+        while len(self._records) < most and next(copy(self._at), None) is not None:
+            record, taken = self._read_one()
+            self._records.append(record)
+            self._starts.append(self._next_line)
+            self._next_line += taken
+            self._skip(taken)
+
+    def _read_one(self) -> tuple[list[str], int]:
+        """The next record, which there must be, and how many lines it takes."""
+        shape = self._shape
+        scan = self._scan(escapes=bool(self._escapes))
+        if self._escapes is None:
+            width = shape.width if shape else len(scan.cells)
+            shown = escapes_of(scan, copy(self._at), self._delimiter, width)
+            if shown and self._doubled_slashes:
+                raise FileError(
+                    "UNREADABLE_FILE",
+                    f"From line {self._next_line} on, quotes are written as a backslash and a quote, but there are "
+                    "doubled backslashes before that. Double the quotes that are part of a value instead.",
+                )
+            self._escapes = shown
+            if shown:
+                scan = self._scan(escapes=True)
+            self._doubled_slashes |= any("\\\\" in line for line in scan.lines)
+        if scan.fault is not None:
+            return self._damaged(scan), 1
+        if shape is not None and len(scan.lines) > 1:
+            swallowed = scan.swallowed(shape, self._delimiter)
+            if swallowed is not None:
+                raise FileError(
+                    "UNREADABLE_FILE",
+                    f"A quoted cell in the record that starts at line {self._next_line} has several lines, and line "
+                    f"{self._next_line + swallowed} looks like a row of its own. Close the quote where the cell "
+                    "ends, or take the line breaks out if it is one value.",
+                )
+        return scan.cells, len(scan.lines)
+
+    def _damaged(self, scan: Scan) -> MalformedRecord:
+        """What stands for the line at which a malformed record begins; FileError if the damage may go on after it."""
+        if scan.fault == "too long":
+            line = self._next_line + len(scan.lines) - 1
+            raise FileError("UNREADABLE_FILE", _too_long(line))
+        first = scan.lines[0]
+        cells = loose_cells(first, self._delimiter)
+        if not self._ends_with_its_line(scan, cells) or len(first) > MAX_CELL_CHARS:
+            raise FileError("UNREADABLE_FILE", self._why(scan))
+        width = self._shape.width if self._shape else 0
+        if cells is None or len(cells) != width:
+            cells = [""] * width
+        return MalformedRecord(cells, first.rstrip("\r\n"), self._next_line, scan.cell)
+
+    def _ends_with_its_line(self, scan: Scan, cells: list[str] | None) -> bool:
+        """Whether the damage of a record provably ends with the line at which the record begins.
+
+        `cells` are those of the line if its quotes were just not doubled.
+        """
+        shape, first = self._shape, scan.lines[0]
+        if shape is None or scan.fault == "never closed":
+            return False
+        whole = first.count(self._delimiter) + 1 >= shape.width
+        if len(scan.lines) > 1:
+            # The quote may have been meant to go on. It was not if this line is a row, and the others are.
+            return (
+                whole
+                and scan.cell_line == 0
+                and shape.fits(scan.lines[1], self._delimiter)
+                and shape.fits(scan.lines[-1], self._delimiter)
+            )
+        if '""' not in first and cells is not None and len(cells) == shape.width:
+            return shape.email is None or is_address(cells[shape.email])
+        for following in itertools.islice(self._after(1), _BLANK_LINES):
+            if following.strip():
+                return shape.fits(following, self._delimiter)
+        return whole
+
+    def _why(self, scan: Scan) -> str:
+        """What is wrong with a file that cannot be read on after a damaged record."""
+        of_record = f"in cell {scan.cell} of the record that starts at line {self._next_line}"
+        if scan.fault == "escaped line end":
+            return f"A backslash {of_record} is the last character of its line. Put the cell in quotes."
+        if len(scan.lines) == 1 and scan.fault == "text after quote":
+            return (
+                f"There is text after the closing quote {of_record}, and it cannot be told where the row ends. "
+                "Double each quote that is part of a value."
+            )
+        where = ""
+        if scan.fault == "text after quote":
+            where = f": the next one, at line {self._next_line + len(scan.lines) - 1}, has text after it"
+        return (
+            f"A quote is opened {of_record} and never closed{where}. "
+            "Close it, or double a quote that is part of a value."
         )
+
+    def _scan(self, *, escapes: bool) -> Scan:
+        return scan_record(copy(self._at), self._delimiter, escapes=escapes)
+
+    def _skip(self, lines: int) -> None:
+        deque(itertools.islice(self._at, lines), maxlen=0)
+
+    def _after(self, lines: int) -> Iterator[str]:
+        return itertools.islice(copy(self._at), lines, None)
+
+    def _peek(self, chars: int) -> Iterator[str]:
+        """The lines from the next record on, up to about so many characters."""
+        for line in copy(self._at):
+            yield line
+            chars -= len(line)
+            if chars <= 0:
+                return
+
+
+def _quotes_after_blanks(delimiter: str) -> tuple[_Search, _Search]:
+    """Searches for a quote that opens a cell after blanks: a quick one that finds too much, and one that does not."""
+    mark = re.escape(delimiter)
+    blank = rf"[^\S\r\n{mark}]"
+    quick = re.compile(rf'"(?<={blank}")(?<![^\s{mark}]{blank}")')
+    return quick.search, re.compile(rf'(?:^|[{mark}\r\n]){blank}+"').search
 
 
 def read_records(file: BinaryIO, encoding: str, delimiter: str) -> Iterator[Record]:
@@ -172,20 +374,20 @@ def is_blank(record: list[str]) -> bool:
 
 
 def read_header(records: Iterator[Record]) -> list[str]:
-    """The first record that is not blank; raises FileError where there is none."""
-    for _, record in records:
+    """The first record that is not blank; raises FileError where there is none, or where it is malformed."""
+    for number, record in records:
+        if isinstance(record, MalformedRecord):
+            raise FileError("UNREADABLE_FILE", record.error(number).message)
         if not is_blank(record):
             return record
     raise FileError("EMPTY_FILE", "The file is empty. Its first line must name the columns.")
 
 
-def _explain(error: csv.Error, line: int) -> str:
-    if "field larger than field limit" in str(error):
-        return (
-            f"A cell that reaches line {line} is longer than {MAX_CELL_CHARS:,} characters: "
-            "mostly a quote before it that is never closed."
-        )
-    return f"The file cannot be read at line {line}: {error}."
+def _too_long(line: int) -> str:
+    return (
+        f"A cell that reaches line {line} is longer than {MAX_CELL_CHARS:,} characters. "
+        "Usually a quote before it is never closed: close it, or make the cell shorter."
+    )
 
 
 def _no_csv(what: str) -> FileError:
