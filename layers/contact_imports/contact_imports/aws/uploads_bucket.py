@@ -161,31 +161,35 @@ class Uploads:
             raise
         return response["Body"].read()
 
-    def report_writer(self, job: Import) -> ObjectWriter:
-        """Where the report of an import's failed rows is written to."""
-        return ObjectWriter(self._client, self.bucket, _report_key(job), "text/csv; charset=utf-8")
+    def report_writer(self, job: Import, *, for_spreadsheet: bool = False) -> ObjectWriter:
+        """Where the report of an import's failed rows, or the one for spreadsheets, is written to."""
+        key = _report_key(job, for_spreadsheet=for_spreadsheet)
+        return ObjectWriter(self._client, self.bucket, key, "text/csv; charset=utf-8")
 
-    def report_size(self, job: Import) -> int | None:
+    def report_size(self, job: Import, *, for_spreadsheet: bool = False) -> int | None:
         """The bytes of an import's report; None where there is none."""
         try:
-            head = self._client.head_object(Bucket=self.bucket, Key=_report_key(job))
+            head = self._client.head_object(
+                Bucket=self.bucket, Key=_report_key(job, for_spreadsheet=for_spreadsheet)
+            )
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") in _GONE:
                 return None
             raise
         return head["ContentLength"]
 
-    def report(self, job: Import) -> bytes:
+    def report(self, job: Import, *, for_spreadsheet: bool = False) -> bytes:
         """An import's report."""
-        return self._client.get_object(Bucket=self.bucket, Key=_report_key(job))["Body"].read()
+        key = _report_key(job, for_spreadsheet=for_spreadsheet)
+        return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
-    def report_url(self, job: Import, file_name: str) -> str:
+    def report_url(self, job: Import, file_name: str, *, for_spreadsheet: bool = False) -> str:
         """Where anyone can get an import's report for a while."""
         return self._client.generate_presigned_url(
             "get_object",
             Params={
                 "Bucket": self.bucket,
-                "Key": _report_key(job),
+                "Key": _report_key(job, for_spreadsheet=for_spreadsheet),
                 "ResponseContentDisposition": f'attachment; filename="{file_name}"',
             },
             ExpiresIn=_REPORT_URL_SECONDS,
@@ -335,8 +339,9 @@ def _import_key(project_id: str, import_id: str) -> str:
     return f"imports/{project_id}/{import_id}.csv"
 
 
-def _report_key(job: Import) -> str:
-    return f"reports/{job.project_id}/{job.id}/errors.csv"
+def _report_key(job: Import, *, for_spreadsheet: bool = False) -> str:
+    name = "errors-spreadsheet.csv" if for_spreadsheet else "errors.csv"
+    return f"reports/{job.project_id}/{job.id}/{name}"
 
 
 def _error_page_key(job: Import, page: int) -> str:

@@ -6,14 +6,15 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import orjson
 
+from contact_imports.files.formulas import escape_formulas
 from contact_imports.files.quoting import MalformedRecord
 from contact_imports.files.records import Block, RecordReader, is_blank
 from contact_imports.files.split import cells_beyond, row_batches
-from contact_imports.model.column_map import REPORT_COLUMNS, Columns
+from contact_imports.model.column_map import REPORT_COLUMNS, SPREADSHEET_COLUMNS, Columns
 from contact_imports.model.errors import RowError, not_processed
 
 PAGE_ROWS = 1_000
@@ -98,7 +99,10 @@ class ReportWriter:
 
     A row that is short is filled up with blanks, so that every cell stands under its header; blank cells
     beyond the header are left out. Of a row whose quoting is malformed there are the cells that it seems to have, and
-    the line as it was in one more cell: with it the row cannot be taken for a mended one. UTF-8 with a byte order mark, since spreadsheets take it for
+    the line as it was in one more cell: with it the row cannot be taken for a mended one.
+
+    With `for_spreadsheet`, cells that would be formulas are escaped, and all are quoted, so that a spreadsheet that
+    expects another delimiter does not make two cells of one; the last columns' names say so. UTF-8 with a byte order mark, since spreadsheets take it for
     Windows-1252 without; lines end as RFC 4180 has it.
     """
 
@@ -108,13 +112,18 @@ class ReportWriter:
         delimiter: str,
         header: list[str],
         columns: Columns,
+        *,
+        for_spreadsheet: bool = False,
     ) -> None:
         self._write = write
         self._text = io.StringIO(newline="")
-        self._writer = csv.writer(self._text, delimiter=delimiter)
+        quoting: Literal[0, 1] = csv.QUOTE_ALL if for_spreadsheet else csv.QUOTE_MINIMAL
+        self._writer = csv.writer(self._text, delimiter=delimiter, quoting=quoting)
         self._columns = columns
+        self._for_spreadsheet = for_spreadsheet
         self._text.write("\ufeff")
-        self._writer.writerow((*header[: columns.width], *REPORT_COLUMNS))
+        added = SPREADSHEET_COLUMNS if for_spreadsheet else REPORT_COLUMNS
+        self._add((*header[: columns.width], *added))
 
     def write(self, row: FailedRow) -> None:
         """Adds a row."""
@@ -125,9 +134,12 @@ class ReportWriter:
             beyond = [row.cells.text]
         else:
             beyond = cells_beyond(row.cells, self._columns)
-        self._writer.writerow((*cells, *beyond, row.error.row, error))
+        self._add((*cells, *beyond, str(row.error.row), error))
         if self._text.tell() > _FLUSH_CHARS:
             self.flush()
+
+    def _add(self, cells: tuple[str, ...]) -> None:
+        self._writer.writerow(escape_formulas(cells) if self._for_spreadsheet else cells)
 
     def flush(self) -> None:
         """Hands on what is still in memory."""

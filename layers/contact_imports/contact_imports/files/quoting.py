@@ -29,22 +29,17 @@ class MalformedRecord(list[str]):
     """A line whose quoting is malformed, in the place of the record that it should have been.
 
     Its cells are those that the line seems to have, if they are as many as the header's, and otherwise blank; then,
-    beyond the header, the line itself. So it is always wider than the header. `line` and `cell` count from 1.
+    beyond the header, the line itself. So it is always wider than the header.
     """
 
-    def __init__(self, cells: list[str], text: str, line: int, cell: int) -> None:
+    def __init__(self, cells: list[str], text: str, why: str) -> None:
         super().__init__([*cells, text])
         self.text = text
-        self.line = line
-        self.cell = cell
+        self.why = why
 
     def error(self, row: int) -> RowError:
         """Why this row is failed."""
-        message = (
-            f"Cell {self.cell} of line {self.line} has text after its closing quote, so nobody can tell where it "
-            "ends. Double each quote that is part of a value, or take the quotes away."
-        )
-        return RowError(row, "malformed_quoting", message)
+        return RowError(row, "malformed_quoting", self.why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +92,14 @@ class Scan:
 def is_address(cell: str) -> bool:
     """Whether a cell looks like one email address."""
     return _ADDRESS.fullmatch(cell.strip().strip(_AROUND_ADDRESS)) is not None
+
+
+def is_whole_line(header: list[str], delimiter: str) -> bool:
+    """Whether a header is one cell that looks like a line of names, so that quotes were put around whole lines.
+
+    Only a quoted cell can have the delimiter in it.
+    """
+    return len(header) == 1 and any(name.strip() for name in header[0].split(delimiter)[1:])
 
 
 def scan_record(lines: Iterator[str], delimiter: str, *, escapes: bool) -> Scan:

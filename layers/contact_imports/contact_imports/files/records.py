@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from copy import copy
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
+from contact_imports.files.formulas import restore_formulas
 from contact_imports.files.quoting import (
     MalformedRecord,
     Scan,
@@ -147,34 +148,39 @@ class RecordReader:
         self._reader: _CsvReader | None = None
         self._begun = False
         self._shape: Shape | None = None
+        self._escaped = False
         self._escapes: bool | None = None
         self._doubled_slashes = False
         self._records: list[list[str]] = []
         self._starts: list[int] = []
+        self._lines: list[str] = []
+        self._block_line = 1
         self._first = 1
         self._given = 0
         self._next_line = 1
         self.line = 1
 
-    def expect(self, width: int, email: int) -> None:
+    def expect(self, width: int, email: int, *, escaped: bool = False) -> None:
         """Says what the records after the header look like: the header's number of cells, and where the email is.
 
-        From then on a quoted cell whose lines look like records is found. Positions count from 0.
+        From then on a quoted cell whose lines look like records is found. Positions count from 0. With `escaped`,
+        the records are those of a report for spreadsheets, and given as they were before.
         """
         self._shape = Shape(width, email)
+        self._escaped = escaped
 
     def __iter__(self) -> Iterator[Record]:
         """Every record with its number, from 1, blank lines (no cells) included."""
         while self._given < len(self._records) or self._load():
-            self.line = self._starts[self._given]
+            self.line = self._line_of(self._given)
             self._given += 1
             yield self._first + self._given - 1, self._records[self._given - 1]
 
     def blocks(self) -> Iterator[Block]:
-        """The same, some at a time: less work for each."""
+        """The same, some at a time: less work for each. `line` is that of a block's first record."""
         while self._given < len(self._records) or self._load():
-            self.line = self._starts[self._given]
             given, self._given = self._given, len(self._records)
+            self.line = self._line_of(given)
             yield self._first + given, self._records[given:] if given else self._records
 
     def _load(self) -> bool:
@@ -186,42 +192,41 @@ class RecordReader:
         self._given = 0
         if self._shape is None or self._shape.email is None:
             self._read_exactly(1)
-        elif not self._read_fast():
+        elif not self._read_fast(self._shape.email):
             self._read_exactly(_BLOCK_RECORDS)
+        if self._escaped:
+            self._records = [
+                record if isinstance(record, MalformedRecord) else restore_formulas(record)
+                for record in self._records
+            ]
         if self._shape is None and not is_blank(self._records[0] if self._records else []):
             self._shape = Shape(len(self._records[0]))
         return bool(self._records)
 
-    def _read_fast(self) -> bool:
+    def _read_fast(self, email: int) -> bool:
         """Reads a block with csv.reader; False, and nothing is read, where that may not be what the rule says."""
         if self._reader is None:
             self._reader = csv.reader(copy(self._at), delimiter=self._delimiter, strict=True)
-        reader = self._reader
-        before = reader.line_num
-        records: list[list[str]] = []
-        ends: list[int] = []
+        before = self._reader.line_num
         try:
-            for record in itertools.islice(reader, _BLOCK_RECORDS):
-                records.append(record)
-                ends.append(reader.line_num)
+            records = list(itertools.islice(self._reader, _BLOCK_RECORDS))
         except csv.Error:
-            self._reader = None
             return False
-        taken = reader.line_num - before
+        taken = self._reader.line_num - before
         at = copy(self._at)
         lines = list(itertools.islice(at, taken))
-        if self._is_doubtful(lines, [end - before for end in ends]):
-            self._reader = None
+        if self._is_doubtful(records, lines, email):
             return False
         self._at = at
         self._records = records
-        offset = self._next_line - before
-        self._starts = [self._next_line, *(end + offset for end in ends)]
+        self._lines = lines
+        self._starts = []
+        self._block_line = self._next_line
         self._next_line += taken
         return True
 
-    def _is_doubtful(self, lines: list[str], ends: list[int]) -> bool:
-        """Whether csv.reader may have read these lines, of which `ends` says where records end, in its own way."""
+    def _is_doubtful(self, records: list[list[str]], lines: list[str], email: int) -> bool:
+        """Whether csv.reader may have read these records, which stand in these lines, against the rule."""
         text = "".join(lines)
         if '"' in text and self._quote_after_blank(text) and self._quote_after_margin(text):
             return True
@@ -230,14 +235,29 @@ class RecordReader:
             or (self._escapes is None and any(pair in text for pair in self._escape_pairs))
         ):
             return True
-        if len(ends) == len(lines):
+        if len(lines) == len(records):
             return False
-        start = 0
-        for end in ends:
-            if end - start > 1 and any("@" in line for line in lines[start + 1 : end]):
-                return True
-            start = end
-        return False
+        # An address that a cell swallowed is none of those that the records have.
+        emails = "".join([record[email] for record in records if len(record) > email])
+        if emails.count("@") == text.count("@") and "\n" not in emails and "\r" not in emails:
+            return False
+        starts = self._starts_in(lines)
+        return any(
+            "@" in line
+            for start, end in itertools.pairwise([*starts, len(lines)])
+            for line in lines[start + 1 : end]
+        )
+
+    def _line_of(self, position: int) -> int:
+        """The line that a record of the block starts at; found out only where somebody asks for it."""
+        if position and not self._starts:
+            self._starts = [self._block_line + start for start in self._starts_in(self._lines)]
+        return self._starts[position] if self._starts else self._block_line
+
+    def _starts_in(self, lines: list[str]) -> list[int]:
+        """At which of these lines, from 0, their records start."""
+        reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+        return [0, *(reader.line_num for _ in reader)][:-1]
 
     def _read_exactly(self, most: int) -> None:
         """Reads up to `most` records by the rule."""
@@ -293,7 +313,17 @@ class RecordReader:
         width = self._shape.width if self._shape else 0
         if cells is None or len(cells) != width:
             cells = [""] * width
-        return MalformedRecord(cells, first.rstrip("\r\n"), self._next_line, scan.cell)
+        if len(scan.lines) > 1:
+            what = "opens with a quote that is not closed on this line"
+        elif scan.fault == "escaped line end":
+            what = "ends with a backslash"
+        else:
+            what = "has text after its closing quote"
+        why = (
+            f"Cell {scan.cell} of line {self._next_line} {what}, so it is uncertain where it ends. "
+            "Double each quote that is part of a value, and close each quoted cell."
+        )
+        return MalformedRecord(cells, first.rstrip("\r\n"), why)
 
     def _ends_with_its_line(self, scan: Scan, cells: list[str] | None) -> bool:
         """Whether the damage of a record provably ends with the line at which the record begins.

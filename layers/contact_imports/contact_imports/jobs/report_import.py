@@ -62,21 +62,32 @@ def _write_report(job: Import, imports: ImportTable, uploads: Uploads) -> None:
         of_all = {number: known.get(number) for number in range(job.partitions or 0)}
         lost = LostRows(file.reader.blocks(), file.columns, of_all)
         file = _open(job, uploads)
-    target = uploads.report_writer(job)
-    writer = ReportWriter(target.write, file.delimiter, file.header, file.columns)
+    reports = []
+    for for_spreadsheet in (False, True):
+        target = uploads.report_writer(job, for_spreadsheet=for_spreadsheet)
+        writer = ReportWriter(
+            target.write,
+            file.delimiter,
+            file.header,
+            file.columns,
+            for_spreadsheet=for_spreadsheet,
+        )
+        reports.append((target, writer))
     page: list[FailedRow] = []
     pages = 0
     failed = failed_rows(file.reader, imports.errors(job.id, job.partitions or 0), lost)
     for row in islice(failed, limits.MAX_REPORTED_ROWS):
-        writer.write(row)
+        for _, writer in reports:
+            writer.write(row)
         page.append(row)
         if len(page) == PAGE_ROWS:
             uploads.put_error_page(job, pages, _encode(page))
             pages += 1
             page = []
     uploads.put_error_page(job, pages, _encode(page))
-    writer.flush()
-    target.finish()
+    for target, writer in reports:
+        writer.flush()
+        target.finish()
 
 
 def _open(job: Import, uploads: Uploads) -> ContactFile:

@@ -13,6 +13,8 @@ STANDARD_FIELDS = ("firstName", "lastName", "name", "phone", "country", "languag
 CUSTOM_FIELD_PREFIX = "customFields."
 REPORT_COLUMNS = ("import_row", "import_error")
 """What the failed-rows report adds after a file's own columns; they are ignored when it is sent again."""
+SPREADSHEET_COLUMNS = ("import_row", "import_error_spreadsheet")
+"""The same for the report that is made for spreadsheets, whose cells are escaped."""
 
 _NAMES = {
     "email": (
@@ -141,7 +143,8 @@ def _own_columns(header: Sequence[str], column_map: ColumnMap | None) -> tuple[i
         names.pop()
     added = len(REPORT_COLUMNS)
     mapped = set(column_map.headers().values()) if column_map else set()
-    if tuple(names[-added:]) == REPORT_COLUMNS and mapped.isdisjoint(REPORT_COLUMNS):
+    last = tuple(names[-added:])
+    if last in (REPORT_COLUMNS, SPREADSHEET_COLUMNS) and mapped.isdisjoint(last):
         return len(names) - added, True
     return len(header), False
 
