@@ -56,6 +56,14 @@ class Shape:
         pieces = line.split(delimiter)
         return len(pieces) >= self.width and is_address(pieces[self.email])
 
+    def is_rest(self, record: list[str]) -> bool:
+        """Whether a record may be one line of a longer one: it is short, and has no address in its place."""
+        return (
+            self.email is not None
+            and 0 < len(record) < self.width
+            and (len(record) <= self.email or "@" not in record[self.email])
+        )
+
 
 @dataclass(slots=True)
 class Scan:
@@ -63,7 +71,8 @@ class Scan:
 
     Where there is a `fault`, it is in the last of these lines, in cell `cell` (from 1), which begins in the line
     `cell_line` (from 0). `closings` tells for each cell with line breaks its first and last line and the column of
-    its closing quote. `bare_escapes` says that an unquoted cell has a backslash before a quote.
+    its closing quote. `bare_escapes` says that an unquoted cell has a backslash before a quote, `dangling` which
+    cell (from 1, or 0) is not quoted but seems to end with a closing quote.
     """
 
     cells: list[str] = field(default_factory=list)
@@ -73,6 +82,7 @@ class Scan:
     cell_line: int = 0
     closings: list[tuple[int, int, int]] = field(default_factory=list)
     bare_escapes: bool = False
+    dangling: int = 0
 
     def swallowed(self, shape: Shape, delimiter: str) -> int | None:
         """The first line (from 0) of a quoted cell that looks like a record of its own; None without one."""
@@ -87,6 +97,11 @@ class Scan:
                 if shape.email is not None and (shape.email < pieces or at_end):
                     return number
         return None
+
+
+def ends_with_a_quote(cell: str) -> bool:
+    """Whether a cell may be the end of a quoted one whose opening quote was lost."""
+    return cell.count('"') % 2 == 1 and cell.rstrip().endswith('"')
 
 
 def is_address(cell: str) -> bool:
@@ -281,6 +296,8 @@ def _scan_unquoted(scan: Scan, position: int, delimiter: str, *, escapes: bool) 
         position = slash + 1 + len(following)
     parts.append(line[position:end])
     scan.cells.append("".join(parts))
+    if ends_with_a_quote(parts[-1]):
+        scan.dangling = scan.cell
     scan.bare_escapes |= not escapes and '\\"' in parts[-1]
     if len(scan.cells[-1]) > MAX_CELL_CHARS:
         scan.fault = "too long"

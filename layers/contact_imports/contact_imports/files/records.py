@@ -20,6 +20,7 @@ from contact_imports.files.quoting import (
     MalformedRecord,
     Scan,
     Shape,
+    ends_with_a_quote,
     escapes_of,
     is_address,
     loose_cells,
@@ -149,6 +150,7 @@ class RecordReader:
         self._begun = False
         self._shape: Shape | None = None
         self._escaped = False
+        self._rest_before = False
         self._escapes: bool | None = None
         self._doubled_slashes = False
         self._records: list[list[str]] = []
@@ -192,7 +194,7 @@ class RecordReader:
         self._given = 0
         if self._shape is None or self._shape.email is None:
             self._read_exactly(1)
-        elif not self._read_fast(self._shape.email):
+        elif not self._read_fast(self._shape):
             self._read_exactly(_BLOCK_RECORDS)
         if self._escaped:
             self._records = [
@@ -203,7 +205,7 @@ class RecordReader:
             self._shape = Shape(len(self._records[0]))
         return bool(self._records)
 
-    def _read_fast(self, email: int) -> bool:
+    def _read_fast(self, shape: Shape) -> bool:
         """Reads a block with csv.reader; False, and nothing is read, where that may not be what the rule says."""
         if self._reader is None:
             self._reader = csv.reader(copy(self._at), delimiter=self._delimiter, strict=True)
@@ -215,9 +217,10 @@ class RecordReader:
         taken = self._reader.line_num - before
         at = copy(self._at)
         lines = list(itertools.islice(at, taken))
-        if self._is_doubtful(records, lines, email):
+        if self._is_doubtful(records, lines, shape):
             return False
         self._at = at
+        self._rest_before = bool(records) and shape.is_rest(records[-1])
         self._records = records
         self._lines = lines
         self._starts = []
@@ -225,7 +228,7 @@ class RecordReader:
         self._next_line += taken
         return True
 
-    def _is_doubtful(self, records: list[list[str]], lines: list[str], email: int) -> bool:
+    def _is_doubtful(self, records: list[list[str]], lines: list[str], shape: Shape) -> bool:
         """Whether csv.reader may have read these records, which stand in these lines, against the rule."""
         text = "".join(lines)
         if '"' in text and self._quote_after_blank(text) and self._quote_after_margin(text):
@@ -235,8 +238,11 @@ class RecordReader:
             or (self._escapes is None and any(pair in text for pair in self._escape_pairs))
         ):
             return True
+        if '"' in text and self._may_lack_quotes(records, shape):
+            return True
         if len(lines) == len(records):
             return False
+        email = shape.email or 0
         # An address that a cell swallowed is none of those that the records have.
         emails = "".join([record[email] for record in records if len(record) > email])
         if emails.count("@") == text.count("@") and "\n" not in emails and "\r" not in emails:
@@ -247,6 +253,18 @@ class RecordReader:
             for start, end in itertools.pairwise([*starts, len(lines)])
             for line in lines[start + 1 : end]
         )
+
+    def _may_lack_quotes(self, records: list[list[str]], shape: Shape) -> bool:
+        """Whether a quote may be missing where a cell begins, so that its lines are taken for records."""
+        width = shape.width
+        if self._rest_before and any(map(ends_with_a_quote, records[0])):
+            return True
+        for position in [at for at, record in enumerate(records) if len(record) < width]:
+            if shape.is_rest(records[position]):
+                both = records[position : position + 2]
+                if len(both) < 2 or any(map(ends_with_a_quote, itertools.chain(*both))):
+                    return True
+        return False
 
     def _line_of(self, position: int) -> int:
         """The line that a record of the block starts at; found out only where somebody asks for it."""
@@ -299,6 +317,14 @@ class RecordReader:
                     f"{self._next_line + swallowed} looks like a row of its own. Close the quote where the cell "
                     "ends, or take the line breaks out if it is one value.",
                 )
+        is_rest = shape is not None and shape.is_rest(scan.cells)
+        if scan.dangling and (is_rest or self._rest_before):
+            raise FileError(
+                "UNREADABLE_FILE",
+                f"Cell {scan.dangling} of the record that starts at line {self._next_line} ends with a quote that "
+                "was never opened, and a line next to it is no row. Put a quote where the cell begins.",
+            )
+        self._rest_before = is_rest
         return scan.cells, len(scan.lines)
 
     def _damaged(self, scan: Scan) -> MalformedRecord:
