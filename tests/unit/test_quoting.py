@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import random
 from typing import Any
 
@@ -24,7 +25,11 @@ from tests.quoting import MalformedError, read_by_the_rule
 from tests.reference import ReferenceImport, reference_import
 
 INPUTS = ROOT / "tests" / "inputs"
-slow_machines = settings(deadline=None, suppress_health_check=list(HealthCheck))
+fuzz = settings(
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "100")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 def opened(content: bytes, delimiter: str | None = None) -> ContactFile:
@@ -265,7 +270,7 @@ pieces = st.sampled_from(
 )
 
 
-@slow_machines
+@fuzz
 @given(st.lists(pieces, max_size=40).map("".join))
 def test_whatever_is_well_formed_is_read_by_the_rule(text: str) -> None:
     content = text.encode()
@@ -282,7 +287,7 @@ def test_whatever_is_well_formed_is_read_by_the_rule(text: str) -> None:
     assert [record for _, record in read_records(io.BytesIO(content), "utf-8", ",")] == expected
 
 
-@slow_machines
+@fuzz
 @given(st.lists(pieces, max_size=40).map("".join))
 def test_the_fast_way_and_the_exact_one_are_the_same(text: str) -> None:
     content = b"Email,Name\n" + text.encode()
@@ -337,7 +342,7 @@ def people_of(people: list[tuple[str, str]]) -> dict[str, dict[str, str]]:
     return {email: {k: v for k, v in cells.items() if v} for email, cells in named}
 
 
-@slow_machines
+@fuzz
 @given(people, written_as)
 def test_real_cells_of_several_lines_are_read(
     people: list[tuple[str, str]], dialect: dict[str, Any]
@@ -351,7 +356,7 @@ def test_real_cells_of_several_lines_are_read(
 plain = st.sampled_from(["Ann", "Lee, Ann", "", "Main St 1\nRome", 'say "hi"', "C:\\x", "Zoë"])
 
 
-@slow_machines
+@fuzz
 @given(
     st.lists(st.tuples(plain, plain), min_size=1, max_size=100),
     written_as,
@@ -393,7 +398,7 @@ def letters(value: str) -> str:
 escaped_cells = st.text(st.sampled_from('ab "\\,é'), max_size=6).map(str.strip)
 
 
-@slow_machines
+@fuzz
 @given(
     st.lists(st.tuples(escaped_cells, escaped_cells), min_size=1, max_size=30),
     st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),

@@ -13,6 +13,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from copy import copy
+from operator import itemgetter
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from contact_imports.files.formulas import restore_formulas
@@ -231,22 +232,25 @@ class RecordReader:
     def _is_doubtful(self, records: list[list[str]], lines: list[str], shape: Shape) -> bool:
         """Whether csv.reader may have read these records, which stand in these lines, against the rule."""
         text = "".join(lines)
-        if '"' in text and self._quote_after_blank(text) and self._quote_after_margin(text):
-            return True
         if "\\" in text and (
             self._escapes
             or (self._escapes is None and any(pair in text for pair in self._escape_pairs))
         ):
             return True
-        if '"' in text and self._may_lack_quotes(records, shape):
+        if '"' not in text:
+            return False
+        if self._quote_after_blank(text) and self._quote_after_margin(text):
+            return True
+        short = [record for record in records if len(record) < shape.width]
+        if (short or self._rest_before) and self._may_lack_quotes(records, shape):
             return True
         if len(lines) == len(records):
             return False
-        email = shape.email or 0
         # An address that a cell swallowed is none of those that the records have.
-        emails = "".join([record[email] for record in records if len(record) > email])
-        if emails.count("@") == text.count("@") and "\n" not in emails and "\r" not in emails:
-            return False
+        if not short:
+            emails = "".join(map(itemgetter(shape.email), records))
+            if emails.count("@") == text.count("@") and "\n" not in emails and "\r" not in emails:
+                return False
         starts = self._starts_in(lines)
         return any(
             "@" in line
@@ -256,14 +260,12 @@ class RecordReader:
 
     def _may_lack_quotes(self, records: list[list[str]], shape: Shape) -> bool:
         """Whether a quote may be missing where a cell begins, so that its lines are taken for records."""
-        width = shape.width
-        if self._rest_before and any(map(ends_with_a_quote, records[0])):
-            return True
-        for position in [at for at, record in enumerate(records) if len(record) < width]:
-            if shape.is_rest(records[position]):
-                both = records[position : position + 2]
-                if len(both) < 2 or any(map(ends_with_a_quote, itertools.chain(*both))):
-                    return True
+        rest_before = self._rest_before
+        for record in records:
+            is_rest = shape.is_rest(record)
+            if (is_rest or rest_before) and any(map(ends_with_a_quote, record)):
+                return True
+            rest_before = is_rest
         return False
 
     def _line_of(self, position: int) -> int:
