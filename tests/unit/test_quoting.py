@@ -152,6 +152,8 @@ def test_certain_rows_are_read(row: str, name: str, city: str) -> None:
         '"a@example.com,"Ann","Paris"\n',
         'a@example.com,"Ann","Paris\n',
         'a@example.com,"say "hi", Bob",Paris\n',
+        'a@example.com,Lee, Ann",Paris\n',
+        'a@example.com,Lee, Ann",\n',
     ],
 )
 @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
@@ -312,8 +314,15 @@ def test_the_fast_way_and_the_exact_one_are_the_same(text: str) -> None:
         # one cell.
         assert "looks like a row of its own" in fast or "was never opened" in fast
         return
-    assert fast == records(None)
-    assert [record for _, _, record, _ in fast] == expected[1:]
+    exact = records(None)
+    assert len(fast) == len(exact) == len(expected) - 1
+    for quick, slow, record in zip(fast, exact, expected[1:], strict=True):
+        # Text that obeys the rule is malformed only where a row with too many cells lacks a quote.
+        if quick[3] is MalformedRecord:
+            assert len(record) > 2
+        else:
+            assert quick == slow
+            assert quick[2] == record
 
 
 words = st.text(st.characters(codec="utf-8", exclude_characters="@\0"), max_size=12)
@@ -392,7 +401,8 @@ def test_damaged_quotes_never_change_other_rows_in_silence(
 
 
 def letters(value: str) -> str:
-    return value.replace('"', "").strip()
+    # A quote behind the only backslash of a file cannot be told from one that is escaped.
+    return value.replace('"', "").replace("\\", "").strip()
 
 
 escaped_cells = st.text(st.sampled_from('ab "\\,é'), max_size=6).map(str.strip)

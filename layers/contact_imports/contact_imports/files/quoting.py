@@ -56,6 +56,10 @@ class Shape:
         pieces = line.split(delimiter)
         return len(pieces) >= self.width and is_address(pieces[self.email])
 
+    def is_exceeded_by(self, record: list[str]) -> bool:
+        """Whether a record has more cells than the header; False as long as it is not known which is the header."""
+        return self.email is not None and len(record) > self.width
+
     def is_rest(self, record: list[str]) -> bool:
         """Whether a record may be one line of a longer one: it is short, and has no address in its place."""
         return (
@@ -184,6 +188,8 @@ def shown_escapes(lines: Iterable[str], delimiter: str) -> bool | None:
     text = "".join(known := list(lines))
     if "\\" not in text:
         return None
+    if has_plain_backslash(text, delimiter):
+        return False
     # A backslash in front of a quote is another way of writing one, so it is no evidence of this one.
     if re.search(rf'[^\s"\\{re.escape(delimiter)}]""', text):
         return False
@@ -201,6 +207,16 @@ def shown_escapes(lines: Iterable[str], delimiter: str) -> bool | None:
     return None
 
 
+def has_plain_backslash(text: str, delimiter: str) -> bool:
+    r"""Whether a backslash stands where nothing is escaped: a writer of escapes would have doubled it.
+
+    What programs write after one is a quote, a backslash, a delimiter, a line end or one of a few letters: `\N`
+    of MySQL, `\'` of PHP.
+    """
+    mark = re.escape(delimiter)
+    return re.search(rf"""(?<!\\)(?:\\\\)*\\[^\\"'\r\nrntN0/{mark}]""", text) is not None
+
+
 def escapes_of(plain: Scan, lines: Iterator[str], delimiter: str, width: int) -> bool | None:
     """What one record shows of it: `plain` is how it reads without escapes, `lines` begin with it.
 
@@ -211,6 +227,8 @@ def escapes_of(plain: Scan, lines: Iterator[str], delimiter: str, width: int) ->
         return None
     escaped = scan_record(lines, delimiter, escapes=True)
     if of_quotes:
+        if has_plain_backslash("".join(escaped.lines), delimiter):
+            return False
         if escaped.fault is None and (plain.fault is not None or plain.bare_escapes):
             return True
         return False if escaped.fault is not None and plain.fault is None else None

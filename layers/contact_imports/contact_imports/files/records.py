@@ -23,6 +23,7 @@ from contact_imports.files.quoting import (
     Shape,
     ends_with_a_quote,
     escapes_of,
+    has_plain_backslash,
     is_address,
     loose_cells,
     scan_record,
@@ -232,22 +233,23 @@ class RecordReader:
     def _is_doubtful(self, records: list[list[str]], lines: list[str], shape: Shape) -> bool:
         """Whether csv.reader may have read these records, which stand in these lines, against the rule."""
         text = "".join(lines)
-        if "\\" in text and (
-            self._escapes
-            or (self._escapes is None and any(pair in text for pair in self._escape_pairs))
-        ):
-            return True
+        if "\\" in text and self._escapes is not False:
+            if self._escapes is None and has_plain_backslash(text, self._delimiter):
+                self._escapes = False
+            elif self._escapes or any(pair in text for pair in self._escape_pairs):
+                return True
         if '"' not in text:
             return False
         if self._quote_after_blank(text) and self._quote_after_margin(text):
             return True
-        short = [record for record in records if len(record) < shape.width]
-        if (short or self._rest_before) and self._may_lack_quotes(records, shape):
+        width = shape.width
+        uneven = [record for record in records if len(record) != width]
+        if (uneven or self._rest_before) and self._may_lack_quotes(records, shape):
             return True
         if len(lines) == len(records):
             return False
         # An address that a cell swallowed is none of those that the records have.
-        if not short:
+        if not uneven:
             emails = "".join(map(itemgetter(shape.email), records))
             if emails.count("@") == text.count("@") and "\n" not in emails and "\r" not in emails:
                 return False
@@ -259,11 +261,12 @@ class RecordReader:
         )
 
     def _may_lack_quotes(self, records: list[list[str]], shape: Shape) -> bool:
-        """Whether a quote may be missing where a cell begins, so that its lines are taken for records."""
+        """Whether a quote may be missing where a cell begins, so that it is taken for several cells or records."""
         rest_before = self._rest_before
         for record in records:
             is_rest = shape.is_rest(record)
-            if (is_rest or rest_before) and any(map(ends_with_a_quote, record)):
+            damaged = is_rest or rest_before or shape.is_exceeded_by(record)
+            if damaged and any(map(ends_with_a_quote, record)):
                 return True
             rest_before = is_rest
         return False
@@ -327,6 +330,12 @@ class RecordReader:
                 "was never opened, and a line next to it is no row. Put a quote where the cell begins.",
             )
         self._rest_before = is_rest
+        if scan.dangling and shape is not None and shape.is_exceeded_by(scan.cells):
+            why = (
+                f"Cell {scan.dangling} of line {self._next_line + len(scan.lines) - 1} ends with a quote that was never "
+                "opened, and the row has more cells than the header. Put a quote where the cell begins."
+            )
+            return self._malformed(scan.lines, None, why), len(scan.lines)
         return scan.cells, len(scan.lines)
 
     def _damaged(self, scan: Scan) -> MalformedRecord:
@@ -338,9 +347,6 @@ class RecordReader:
         cells = loose_cells(first, self._delimiter)
         if not self._ends_with_its_line(scan, cells) or len(first) > MAX_CELL_CHARS:
             raise FileError("UNREADABLE_FILE", self._why(scan))
-        width = self._shape.width if self._shape else 0
-        if cells is None or len(cells) != width:
-            cells = [""] * width
         if len(scan.lines) > 1:
             what = "opens with a quote that is not closed on this line"
         elif scan.fault == "escaped line end":
@@ -351,7 +357,14 @@ class RecordReader:
             f"Cell {scan.cell} of line {self._next_line} {what}, so it is uncertain where it ends. "
             "Double each quote that is part of a value, and close each quoted cell."
         )
-        return MalformedRecord(cells, first.rstrip("\r\n"), why)
+        return self._malformed([first], cells, why)
+
+    def _malformed(self, lines: list[str], cells: list[str] | None, why: str) -> MalformedRecord:
+        """What stands for these lines; the cells that they seem to have are kept if they are as many as the header's."""
+        width = self._shape.width if self._shape else 0
+        if cells is None or len(cells) != width:
+            cells = [""] * width
+        return MalformedRecord(cells, "".join(lines).rstrip("\r\n"), why)
 
     def _ends_with_its_line(self, scan: Scan, cells: list[str] | None) -> bool:
         """Whether the damage of a record provably ends with the line at which the record begins.
