@@ -69,7 +69,7 @@ bench: $(SETUP) $(TOOLS)/bench/.made ## measure speed and cost beside others; wr
 
 fuzz: $(SETUP) ## forms, column maps and files of all sorts, for FUZZ_MINUTES
 	@end=$$(($$(date +%s) + 60 * $(FUZZ_MINUTES))); while [ $$(date +%s) -lt $$end ]; do \
-	  FUZZ_EXAMPLES=5000 $(PY) -m pytest -q -p no:cacheprovider tests/unit/test_fuzz.py || exit 1; done
+	  FUZZ_EXAMPLES=5000 $(PY) -m pytest -q -p no:cacheprovider tests/unit/test_fuzz.py tests/unit/test_quoting.py || exit 1; done
 
 lint: $(SETUP) ## ruff, mypy, sam validate
 	@.venv/bin/ruff check

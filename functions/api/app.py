@@ -243,7 +243,8 @@ def get_import_status(id: ImportId) -> dict[str, Any]:  # noqa: A002
     operation_id="GetContactImportErrors",
     summary="Get Contact Import Errors",
     description="The failed rows of an import that has ended: as CSV with their original cells, to be mended and "
-    "sent again, or with format=json their numbers and reasons, in pages. A large CSV is answered with a "
+    "sent again; with format=spreadsheet as CSV that a spreadsheet opens without running formulas, which can be "
+    "sent again as well; or with format=json their numbers and reasons, in pages. A large CSV is answered with a "
     "redirect. Requires API key with audience:read.",
     tags=["Contacts"],
     responses={
@@ -264,7 +265,10 @@ def get_import_status(id: ImportId) -> dict[str, Any]:  # noqa: A002
 )
 def get_import_errors(
     id: ImportId,  # noqa: A002
-    format: Annotated[Literal["csv", "json"], Query(description="csv or json")] = "csv",  # noqa: A002
+    format: Annotated[  # noqa: A002
+        Literal["csv", "json", "spreadsheet"],
+        Query(description="csv, json, or spreadsheet: the CSV with formulas made harmless"),
+    ] = "csv",
     limit: Annotated[int, Query(ge=1, le=MAX_ERRORS_PAGE, description="How many, of json")] = 100,
     cursor: Annotated[
         int,
@@ -279,7 +283,7 @@ def get_import_errors(
     if format == "json":
         data = failed_rows_page(job, reports(), limit, cursor, now)
         return Response(200, content_types.APPLICATION_JSON, {"success": True, "data": data})
-    report = failed_rows_csv(job, reports(), now)
+    report = failed_rows_csv(job, reports(), now, for_spreadsheet=format == "spreadsheet")
     if report.url is not None:
         return Response(302, content_types.TEXT_PLAIN, "", headers={"Location": report.url})
     headers = {"Content-Disposition": f'attachment; filename="{report_name(job)}"'}

@@ -11,6 +11,7 @@ import pytest
 
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.import_job import REPORT_SECONDS, Import, ImportOptions, Status
+from local.stack import ROOT
 from tests.events import Context, ended_event, handler
 from tests.oracle import counts_of, expected
 from tests.pipeline import Pipeline
@@ -144,6 +145,34 @@ def test_a_report_ends_where_it_would_take_too_long(
     reference = expected(FILE.encode(), OPTIONS)
     assert [row["row"] for row in pipeline.report(ended)] == [e.row for e in reference.errors[:5]]
     assert len(csv_of(pipeline, ended).splitlines()) == 1 + 5
+
+
+def test_malformed_rows_are_failed_and_reported(pipeline: Pipeline, project: str) -> None:
+    content = (ROOT / "tests" / "inputs" / "quotes-stray-open-swallows-rows.csv").read_bytes()
+    ended = pipeline.run(project, content, OPTIONS)
+    assert ended.counts.as_dict() == {
+        "total": 4,
+        "created": 3,
+        "updated": 0,
+        "skipped": 0,
+        "failed": 1,
+    }
+    (row,) = pipeline.report(ended)
+    assert (row["row"], row["line"], row["code"]) == (2, 2, "malformed_quoting")
+    assert '"x@example.com,""Ann,Paris"' in csv_of(pipeline, ended).decode()
+
+
+def test_a_report_for_spreadsheets_can_be_sent_again(pipeline: Pipeline, project: str) -> None:
+    content = b"Email,Name\nbad,=1+1\nbad,'=x\n"
+    first = pipeline.run(project, content, OPTIONS)
+    report = pipeline.reports.report(first, for_spreadsheet=True)
+    assert b'"bad","\'=1+1"' in report
+    mended = report.replace(b'"bad"', b'"a@example.com"', 1).replace(
+        b'"bad"', b'"b@example.com"', 1
+    )
+    assert pipeline.run(project, mended, OPTIONS).counts.created == 2
+    assert pipeline.contacts_of(project)["a@example.com"].fields == {"name": "=1+1"}
+    assert pipeline.contacts_of(project)["b@example.com"].fields == {"name": "'=x"}
 
 
 class Bus:

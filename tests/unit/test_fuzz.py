@@ -89,6 +89,18 @@ contents = st.builds(
                     *(b"Email,Name\n", b"a@example.com,Ann\n", b"Title\n\n", b"\nTotal,1\n"),
                 ]
             ),
+            # Rows whose quotes are written in other ways, or damaged.
+            st.sampled_from(
+                [
+                    *(b'a@example.com,"A\nB"\n', b'b@example.com,"B,c\n', b'c@example.com,C"\n'),
+                    *(
+                        b'd@example.com, "D, d" \n',
+                        b'e@example.com,"a \\"e\\""\n',
+                        b'\n"",""e"",\n',
+                    ),
+                    *(b'f@example.com,"12" f"\r', b"g@example.com,g\r\n", b'"h@example.com,H"\n'),
+                ]
+            ),
         ),
         max_size=40,
     ),

@@ -221,7 +221,7 @@ IMPORTED = {
         },
         delimiter=";",
     ),
-    # Values with the delimiter in them and without quotes around them may have shifted.
+    # JSON without quotes around it: its second cell has text after a closing quote.
     "vendor-ses-contact-list": Expected(
         {
             "ann@example.com": contact(
@@ -232,7 +232,7 @@ IMPORTED = {
                 }
             )
         },
-        failed={3: "too_many_cells"},
+        failed={3: "malformed_quoting"},
     ),
     "vendor-thunderbird-german": Expected(
         {

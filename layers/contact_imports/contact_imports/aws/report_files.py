@@ -1,6 +1,6 @@
 """What imports leave in the S3 bucket once they have ended.
 
-reports/PROJECT/IMPORT/errors*         the failed rows: as CSV, and as pages of JSON
+reports/PROJECT/IMPORT/errors*         the failed rows: as CSV, as CSV for spreadsheets, and as pages of JSON
 results/PROJECT/anything.result.json   what a dropped file's import came to
 results/PROJECT/anything.errors.csv    its failed rows
 results/anything.result.json           why a file was not imported that was dropped outside of every project
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _REPORT_URL_SECONDS = 900
 _MAX_KEY_BYTES = 1024
+_CHUNK_BYTES = 1024 * 1024
 
 _ONE_PART_AT_A_TIME = TransferConfig(use_threads=False)
 """Holds one part (8 MiB) of an object in memory at a time, and returns when all of them are sent."""
@@ -39,37 +40,46 @@ class ReportFiles:
         self._client = client
         self._bucket = bucket
 
-    def put_report(self, job: Import, chunks: Iterator[bytes]) -> None:
+    def put_report(
+        self, job: Import, chunks: Iterator[bytes], *, for_spreadsheet: bool = False
+    ) -> None:
         """Stores the report of an import's failed rows, however large; all of it or nothing."""
         self._client.upload_fileobj(
             io.BufferedReader(ByteStream(chunks)),
             self._bucket,
-            _report_key(job),
+            _report_key(job, for_spreadsheet=for_spreadsheet),
             ExtraArgs={"ContentType": "text/csv; charset=utf-8"},
             Config=_ONE_PART_AT_A_TIME,
         )
 
-    def report_size(self, job: Import) -> int | None:
+    def report_size(self, job: Import, *, for_spreadsheet: bool = False) -> int | None:
         """The bytes of an import's report; None where there is none."""
+        key = _report_key(job, for_spreadsheet=for_spreadsheet)
         try:
-            head = self._client.head_object(Bucket=self._bucket, Key=_report_key(job))
+            head = self._client.head_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
             if is_gone(error):
                 return None
             raise
         return head["ContentLength"]
 
-    def report(self, job: Import) -> bytes:
+    def report(self, job: Import, *, for_spreadsheet: bool = False) -> bytes:
         """An import's report."""
-        return self._client.get_object(Bucket=self._bucket, Key=_report_key(job))["Body"].read()
+        key = _report_key(job, for_spreadsheet=for_spreadsheet)
+        return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
-    def report_url(self, job: Import, file_name: str) -> str:
+    def open_report(self, job: Import) -> BinaryIO:
+        """An import's report as a stream."""
+        body = self._client.get_object(Bucket=self._bucket, Key=_report_key(job))["Body"]
+        return io.BufferedReader(ByteStream(body.iter_chunks(_CHUNK_BYTES)))
+
+    def report_url(self, job: Import, file_name: str, *, for_spreadsheet: bool = False) -> str:
         """A URL at which anyone can download an import's report for 15 minutes."""
         return self._client.generate_presigned_url(
             "get_object",
             Params={
                 "Bucket": self._bucket,
-                "Key": _report_key(job),
+                "Key": _report_key(job, for_spreadsheet=for_spreadsheet),
                 "ResponseContentDisposition": f'attachment; filename="{file_name}"',
             },
             ExpiresIn=_REPORT_URL_SECONDS,
@@ -130,8 +140,9 @@ def misplaced_result_key(key: str) -> str | None:
     return f"results/{hashlib.sha256(key.encode()).hexdigest()}.result.json"
 
 
-def _report_key(job: Import) -> str:
-    return f"reports/{job.project_id}/{job.id}/errors.csv"
+def _report_key(job: Import, *, for_spreadsheet: bool = False) -> str:
+    name = "errors-spreadsheet.csv" if for_spreadsheet else "errors.csv"
+    return f"reports/{job.project_id}/{job.id}/{name}"
 
 
 def _error_page_key(job: Import, page: int) -> str:

@@ -18,6 +18,7 @@ from contact_imports.files.encoding import (
     mark_bytes,
     must_be_checked,
 )
+from contact_imports.files.formulas import is_spreadsheet_report
 from contact_imports.files.plain_file import PlainFile
 from contact_imports.files.records import RecordReader
 from contact_imports.files.table_end import TableRows
@@ -69,6 +70,11 @@ def open_contact_file(
     reader = RecordReader(io.BufferedReader(raw, TABLE_HEAD_BYTES), encoding, table.delimiter)
     header = read_table_header(reader, table, options)
     check_stored_size(header.column_map)
+    reader.expect(
+        len(header.cells),
+        header.columns.positions[0],
+        escaped=header.columns.is_report and is_spreadsheet_report(header.cells),
+    )
     return ContactFile(
         stream=stream,
         encoding=encoding,

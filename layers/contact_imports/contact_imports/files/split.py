@@ -14,6 +14,7 @@ from zlib import crc32
 from orjson import OPT_APPEND_NEWLINE, dumps
 
 from contact_imports.files.bit_set import BitSet
+from contact_imports.files.quoting import MalformedRecord
 from contact_imports.files.records import Block, is_blank
 from contact_imports.model.column_map import REPORT_COLUMNS, Columns
 from contact_imports.model.errors import RowError
@@ -54,10 +55,12 @@ def email_of(record: list[str], columns: Columns) -> str:
 def mapped_cells(number: int, record: list[str], columns: Columns) -> list[str] | RowError:
     """The cells of a record that are mapped, in the order of `columns.fields`; missing cells are blank.
 
-    A record with values beyond the header is an error, since its other values may have shifted; so is one
+    A MalformedRecord, which is always wider than the header, is an error. A record with values beyond the header is an error, since its other values may have shifted; so is one
     whose mapped cells are over MAX_ROW_BYTES.
     """
     if len(record) > columns.width:
+        if isinstance(record, MalformedRecord):
+            return record.error(number)
         beyond = cells_beyond(record, columns)
         if beyond:
             message = (

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from contact_imports.files.formulas import is_spreadsheet_report, restore_formulas
 from contact_imports.files.records import RecordReader, is_blank
 from contact_imports.model.column_map import ColumnMap, Columns, find_columns
 from contact_imports.model.column_match import SampleRow, match_columns, sample_row
@@ -141,6 +142,8 @@ def read_table_header(
     header = next((record for number, record in reader if number == table.header_record), None)
     if header is None:
         raise _empty()
+    if is_spreadsheet_report(header):
+        header = restore_formulas(header)
     if options.column_map is not None:
         columns = find_columns(options.column_map, header)
         return TableHeader(header, options.column_map, columns, table.notes)
@@ -188,8 +191,12 @@ class _Head:
         """Reads the first records, as far as that goes; returns what is wrong after them."""
         content = io.BytesIO(text.encode("utf-8", "surrogatepass"))
         reader = RecordReader(content, "utf-8", self.delimiter)
+        escaped = False
         try:
             for number, cells in reader:
+                escaped = escaped or is_spreadsheet_report(cells)
+                if escaped:
+                    cells = restore_formulas(cells)
                 if not is_blank(cells):
                     self.records.append(_HeadRecord(number, reader.line, sample_row(cells)))
                 if len(self.records) == count:

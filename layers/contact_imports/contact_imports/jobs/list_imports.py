@@ -13,7 +13,7 @@ from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.report_files import ReportFiles
 from contact_imports.files.encoding import encoding_name
 from contact_imports.files.failed_rows import PAGE_ROWS
-from contact_imports.model.column_map import REPORT_COLUMNS
+from contact_imports.model.column_map import REPORT_COLUMNS, SPREADSHEET_COLUMNS
 from contact_imports.model.errors import RequestError
 from contact_imports.model.import_job import Import, Status
 
@@ -72,16 +72,20 @@ def list_imports(
     return _list(entries, cursor)
 
 
-def failed_rows_csv(job: Import, reports: ReportFiles, now: datetime) -> Report:
+def failed_rows_csv(
+    job: Import, reports: ReportFiles, now: datetime, *, for_spreadsheet: bool = False
+) -> Report:
     """The report of an import's failed rows; raises RequestError where there is none."""
     if not _has_report(job, now):
-        return Report("\ufeff" + ",".join(REPORT_COLUMNS) + "\r\n")
-    size = reports.report_size(job)
+        columns = SPREADSHEET_COLUMNS if for_spreadsheet else REPORT_COLUMNS
+        return Report("\ufeff" + ",".join(columns) + "\r\n")
+    size = reports.report_size(job, for_spreadsheet=for_spreadsheet)
     if size is None:
         raise _no_report()
     if size > MAX_INLINE_REPORT_BYTES:
-        return Report(None, reports.report_url(job, report_name(job)))
-    return Report(reports.report(job).decode())
+        url = reports.report_url(job, report_name(job), for_spreadsheet=for_spreadsheet)
+        return Report(None, url)
+    return Report(reports.report(job, for_spreadsheet=for_spreadsheet).decode())
 
 
 def failed_rows_page(

@@ -24,6 +24,7 @@ from contact_imports.files.failed_rows import (
     LostRows,
     ReportWriter,
     failed_rows,
+    spreadsheet_report,
 )
 from contact_imports.jobs.list_imports import import_entry
 from contact_imports.model import limits
@@ -108,6 +109,9 @@ def _write_report(job: Import, stores: ReportStores, has_time: Callable[[], bool
     failed = failed_rows(file.reader, stores.progress.errors(job.id, partitions), lost)
     in_time = takewhile(lambda _: has_time(), islice(failed, limits.MAX_REPORTED_ROWS))
     stores.reports.put_report(job, _report(job, file, in_time, stores.reports))
+    report = stores.reports.open_report(job)
+    escaped = spreadsheet_report(report, file.delimiter)
+    stores.reports.put_report(job, escaped, for_spreadsheet=True)
 
 
 def _report(

@@ -17,6 +17,8 @@ STANDARD_FIELDS = ("firstName", "lastName", "name", "phone", "country", "languag
 CUSTOM_FIELD_PREFIX = "customFields."
 REPORT_COLUMNS = ("import_row", "import_error")
 """What the failed-rows report adds after a file's own columns; they are ignored when it is sent again."""
+SPREADSHEET_COLUMNS = ("import_row", "import_error_spreadsheet")
+"""The same for the report that is made for spreadsheets, whose cells are escaped."""
 
 _HEADERS_SHOWN = 20
 _SHOWN_CHARS = 80
@@ -122,7 +124,8 @@ def own_columns(header: Sequence[str], column_map: ColumnMap | None) -> tuple[in
         names.pop()
     added = len(REPORT_COLUMNS)
     mapped = set(column_map.headers().values()) if column_map else set()
-    if tuple(names[-added:]) == REPORT_COLUMNS and mapped.isdisjoint(REPORT_COLUMNS):
+    last = tuple(names[-added:])
+    if last in (REPORT_COLUMNS, SPREADSHEET_COLUMNS) and mapped.isdisjoint(last):
         return len(names) - added, True
     return len(header), False
 

@@ -48,6 +48,7 @@ RowErrorCode = Literal[
     "value_too_long",
     "row_too_large",
     "too_many_cells",
+    "malformed_quoting",
     "contact_too_large",
     "not_processed",
 ]
