@@ -1,6 +1,6 @@
 """Makes the table by which legacy encodings are told apart: which letter follows which in a language's names.
 
-    pip install faker babel && python -m bench.name_letters
+    pip install faker babel && python -m bench.name_letters [measure]
 
 Names of people, towns and streets come from Faker's lists, names of countries, languages, months and days
 from Unicode's CLDR. A line a language: its code, its weight, its letters (a blank is the word's edge),
@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import unicodedata
 from collections import Counter, defaultdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from contact_imports.files.encoding import CLEARLY
 
 TARGET = (
     Path(__file__).parent.parent / "layers/contact_imports/contact_imports/files/name_letters.tsv"
@@ -186,8 +189,41 @@ def base(letter: str) -> str:
     return BASES.get(letter) or unicodedata.normalize("NFD", letter)[0]
 
 
+def measure(files: int = 5) -> None:
+    """Prints how often files of names are decided wrongly, by their number of rows."""
+    from faker import Faker
+
+    from contact_imports.files.legacy_encoding import ENCODINGS, likely_readings
+
+    for rows in (1, 2, 5, 10, 30):
+        western, other = Counter[bool](), Counter[bool]()
+        for encoding, (_, languages) in ENCODINGS.items():
+            for language in languages:
+                for number in range(files if language in LANGUAGES else 0):
+                    fake = Faker(LANGUAGES[language][1][0])
+                    fake.seed_instance(number)
+                    names = [f"{fake.first_name()},{fake.last_name()}" for _ in range(rows)]
+                    text = "\n".join(["Email,First,Last", *names])
+                    content = text.encode(encoding, "ignore")
+                    if content.isascii() or content.decode(encoding) != text:
+                        continue
+                    best, *others = likely_readings(content)
+                    taken = "cp1252" in best.encodings and (
+                        not others or best.likelihood - others[0].likelihood > CLEARLY
+                    )
+                    is_western = content.decode("cp1252", "replace") == text
+                    (western if is_western else other)[taken == is_western] += 1
+        print(
+            f"{rows} rows: {western[False]} of {western.total()} in Windows-1252 refused, "
+            f"{other[False]} of {other.total()} in others taken for it"
+        )
+
+
 def main() -> None:
-    """Writes the table."""
+    """Writes the table, or measures what it is worth."""
+    if sys.argv[1:] == ["measure"]:
+        measure()
+        return
     lines = [line(language) for language in LANGUAGES]
     TARGET.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

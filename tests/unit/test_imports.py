@@ -17,10 +17,19 @@ LAYER = ROOT / "layers" / "contact_imports"
 @pytest.mark.parametrize(
     ("function", "not_needed"),
     [
-        ("api", {"contact_imports.jobs.apply_row_batch", "email_validator"}),
+        (
+            "api",
+            {
+                *("contact_imports.jobs.apply_row_batch", "email_validator"),
+                "contact_imports.files.legacy_encoding",
+            },
+        ),
         (
             "processor",
-            {"asyncio", "contact_imports.aws.contacts_table", "email_validator", "multipart"},
+            {
+                *("asyncio", "contact_imports.aws.contacts_table", "email_validator", "multipart"),
+                "contact_imports.files.legacy_encoding",
+            },
         ),
         (
             "row_batch",

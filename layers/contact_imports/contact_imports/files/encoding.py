@@ -128,7 +128,7 @@ _WIDE_NUL_SHARE = 0.2
 _DAMAGED_SHARE = 0.6
 """Bytes that are not ASCII, in valid UTF-8 sequences, from which on a file is damaged UTF-8: 0.67 and more
 was measured in damaged files, 0.33 and less in those of other encodings."""
-_CLEARLY = 1.5
+CLEARLY = 1.5
 """How much likelier, as a logarithm, Windows-1252 must be than any other text. bench/name_letters.py measures
 what follows from it."""
 _UNDEFINED = b"\x81\x8d\x8f\x90\x9d"
@@ -388,7 +388,7 @@ def _legacy(scan: _Scan) -> str:
             "Save it as UTF-8.",
         )
     best = readings[0]
-    clear = len(readings) == 1 or best.likelihood - readings[1].likelihood > _CLEARLY
+    clear = len(readings) == 1 or best.likelihood - readings[1].likelihood > CLEARLY
     if WESTERN in best.encodings and clear and not scan.undefined:
         if scan.western_in_utf_8:
             raise _damaged(line)
