@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contact_imports.files.records import Block, Record
@@ -143,6 +143,7 @@ def test_a_batch_has_at_most_so_many_bytes() -> None:
     assert all(len(batch.rows) <= MAX_BATCH_BYTES + MAX_BATCH_ROWS for batch in sent)
 
 
+@settings(deadline=None)  # 32 MiB are made anew for each example
 @given(st.lists(st.sampled_from([f"{n}@example.com" for n in range(30)])))
 def test_repeats_are_all_known(emails: list[str]) -> None:
     repeats = Repeats()

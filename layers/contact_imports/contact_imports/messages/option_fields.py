@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields as fields_of
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -196,9 +195,7 @@ class OptionFields(BaseModel):
     @property
     def options(self) -> ImportOptions:
         """What the fields mean."""
-        return ImportOptions(
-            **{field.name: getattr(self, field.name) for field in fields_of(ImportOptions)}
-        )
+        return ImportOptions(**{name: getattr(self, name) for name in OptionFields.model_fields})
 
 
 Fields = TypeVar("Fields", bound=OptionFields)

@@ -35,12 +35,13 @@ _ONLY_OPENING = frozenset('"“”„«»‹›<')
 _ONLY_CLOSING = frozenset("'`\"“”‘’«»‹›>")
 """Where one of these is without its counterpart, what is left is an address only without it. An apostrophe may
 begin one."""
-_FINAL_DOT = re.compile(r"(?<=[^.。．｡])[.。．｡]\Z")
+# Patterns as text, since few cells need them: re compiles them when it must, and remembers them.
+_FINAL_DOT = r"(?<=[^.。．｡])[.。．｡]\Z"
 """One dot after a domain: the end of a sentence, or DNS's root."""
-_NAMED = re.compile(r"([^<>]*)<([^<>]*)>")
+_NAMED = r"([^<>]*)<([^<>]*)>"
 _MAILTO = "mailto:"
 
-_BETWEEN = re.compile(r"[\s,;，；、:|/<>()\[\]\"]+")
+_BETWEEN = r"[\s,;，；、:|/<>()\[\]\"]+"
 
 
 def email_identity(cell: str) -> str:
@@ -73,7 +74,7 @@ def contact_id(project_id: str, identity: str) -> str:
 
 def addresses_in(text: str) -> int:
     """How many parts of a text look like an address: something on both sides of an @."""
-    return sum("@" in part.strip("@") for part in _BETWEEN.split(text))
+    return sum("@" in part.strip("@") for part in re.split(_BETWEEN, text))
 
 
 def _identity(cell: str) -> str:
@@ -94,7 +95,7 @@ def _unwrap(text: str) -> str:
     """The address in a text, without what is around it, where it is certain which one that is."""
     while True:
         before = text
-        text = _FINAL_DOT.sub("", text.strip(_AROUND))
+        text = re.sub(_FINAL_DOT, "", text.strip(_AROUND))
         if len(text) > 1 and text[0] + text[-1] in _PAIRS:
             text = text[1:-1]
         elif text[:1] in _ONLY_OPENING and text.count(text[0]) == 1 and ">" not in text:
@@ -103,7 +104,7 @@ def _unwrap(text: str) -> str:
             text = text[:-1]
         elif text[: len(_MAILTO)].lower() == _MAILTO:
             text = clean_value(_unquote(text[len(_MAILTO) :].partition("?")[0]))
-        elif named := _NAMED.fullmatch(text):
+        elif named := re.fullmatch(_NAMED, text):
             text = _named(text, *named.groups())
         if text == before:
             return text

@@ -26,7 +26,7 @@ _PRIVATE_DOMAINS = frozenset(SPECIAL_USE_DOMAIN_NAMES) | {
 }
 """Top-level domains that are no public ones: reserved, or in use inside networks (RFC 6762, appendix G)."""
 _NOTHING = frozenset[str]()
-_AROUND_ADDRESS = re.compile(r"[<>()\[\]\":]")
+_AROUND_ADDRESS = frozenset('<>()[]":')
 
 
 class EmailProblem(StrEnum):
@@ -95,7 +95,7 @@ def email_problem(email: str) -> EmailProblem | None:
         return EmailProblem.NO_PUBLIC_DOMAIN
     if local.startswith('"') and local.endswith('"'):
         return EmailProblem.CHARACTERS
-    if _AROUND_ADDRESS.search(email):
+    if not _AROUND_ADDRESS.isdisjoint(email):
         return EmailProblem.TEXT_AROUND
     if any(map(str.isspace, email)):
         return EmailProblem.BLANK_INSIDE

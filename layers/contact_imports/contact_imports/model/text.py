@@ -36,7 +36,8 @@ https://html.spec.whatwg.org/multipage/parsing.html#numeric-character-reference-
 _FLAG = "\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"
 """An emoji flag of a region, such as Scotland's, is a black flag and invisible letters (UTS #51)."""
 
-_INVISIBLE = re.compile(
+# Patterns that few texts need are compiled when they are: it takes milliseconds of a cold start.
+_INVISIBLE = (
     f"({_FLAG})|"
     "[\x00-\x08\x0e-\x1f\x7f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0001\U000e0020-\U000e007f]"
@@ -49,7 +50,7 @@ _SPECIAL = re.compile(
 )
 """Whatever `clean_value` may change, but for the blanks that are in most texts, and for what is not in NFC."""
 
-_NOTHING = re.compile(
+_NOTHING = (
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef"
     f"{BLANKS}]*"
 )
@@ -70,7 +71,7 @@ def clean_value(text: str) -> str:
     """
     if is_plain(text):
         return text.strip()
-    text = normalise(_INVISIBLE.sub(r"\1", text.translate(_REPLACED)))
+    text = normalise(re.sub(_INVISIBLE, r"\1", text.translate(_REPLACED)))
     start = text.lstrip(_EDGES)
     stripped = start.rstrip(_EDGES)
     if (
@@ -79,7 +80,7 @@ def clean_value(text: str) -> str:
         and unicodedata.combining(stripped[-1]) == _VIRAMA_CLASS
     ):
         stripped += _ZERO_WIDTH_JOINER
-    return "" if _NOTHING.fullmatch(stripped) else stripped
+    return "" if re.fullmatch(_NOTHING, stripped) else stripped
 
 
 def is_plain(text: str) -> bool:
