@@ -92,6 +92,7 @@ def test_without_an_email_the_columns_are_named(table: str) -> None:
         ("Email,Country Code\n a@x.com,GB", {"country": "Country Code"}),
         ("Email,Contact\n a@x.com,+1 555 0100", {}),
         ("Email,Contact\n a@x.com,Ann Lee", {"name": "Contact"}),
+        ("Email,Name\n a@x.com,1\n b@x.com,2", {"name": "Name"}),
         ("Email,Language\n a@x.com,Yes\n b@x.com,No", {}),
         ("Email,Language,Country\n a@x.com,no,NO", {"language": "Language", "country": "Country"}),
         ("Email,Phone\n a@x.com,yes", {}),

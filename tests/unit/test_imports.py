@@ -36,6 +36,7 @@ LAYER = ROOT / "layers" / "contact_imports"
             {
                 *("asyncio", "boto3", "difflib", "multipart", "orjson", "pydantic"),
                 *("contact_imports.files.split", "contact_imports.aws.uploads_bucket"),
+                *("tomllib", "contact_imports.model.column_match"),
             },
         ),
         ("dead_letter", {"aws_lambda_powertools.event_handler", "multipart"}),

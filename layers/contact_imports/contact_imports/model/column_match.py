@@ -51,6 +51,7 @@ _SOME = 0.2
 """Of the values of a column that is called email, those that must be addresses: others may be mistakes."""
 
 _MIN_DIGITS = 3  # a phone number's, without the country's and the town's
+_MIN_PHONE_DIGITS = 5  # of a number that is nothing else
 _MAX_LANGUAGE_CHARS = 40
 
 _ADDRESS = r"""[^\s@<>()\[\]{},;:|/\\"'=]+@[\w-]+(?:[.．。][\w-]+)+\.?"""
@@ -414,11 +415,14 @@ def _is_value(field: str, value: str, answers: frozenset[str]) -> bool:
     digits = sum(map(str.isdecimal, value))
     if field == "phone":
         return digits >= _MIN_DIGITS and digits > letters
-    if "@" in value or not letters or plain(value) in answers:
+    if "@" in value or plain(value) in answers:
         return False
     if field == "language":
         return value[0].isalpha() and len(value) <= _MAX_LANGUAGE_CHARS
-    return field != "country" or not digits
+    if field == "country":
+        return letters > 0 and not digits
+    # A name that is a number is somebody's way to call people; one as long as a phone's is none.
+    return letters > 0 or digits < _MIN_PHONE_DIGITS
 
 
 class _Keys:
