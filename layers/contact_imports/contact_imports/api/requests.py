@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from multipart import MultipartError, MultipartParser, parse_options_header
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from contact_imports.api.paths import IMPORTS_PATH
 from contact_imports.model.errors import RequestError, RequestErrorCode
 from contact_imports.model.import_job import ImportOptions
 from contact_imports.model.limits import MAX_FIELD_BYTES, MAX_FILE_BYTES, MAX_UPLOAD_BYTES
@@ -95,6 +96,18 @@ def parse_form(content_type: str | None, body: bytes) -> ImportForm:
     return ImportForm(
         file, _project_id(texts["projectId"]), parse_options({"delimiter": ",", **texts})
     )
+
+
+def check_json(content_type: str | None) -> None:
+    """Raises RequestError (400) where a body is not declared as JSON."""
+    kind, _ = parse_options_header(content_type or "")
+    if kind != "application/json":
+        raise RequestError(
+            400,
+            "NOT_JSON",
+            "The request's Content-Type is not application/json. Send the fields as a JSON object with the "
+            f"header 'Content-Type: application/json', or POST the file itself to {IMPORTS_PATH}.",
+        )
 
 
 def _json_texts(body: bytes) -> dict[str, str]:
