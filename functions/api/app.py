@@ -108,14 +108,13 @@ def only_known_parameters(
     app: APIGatewayRestResolver, next_middleware: NextMiddleware
 ) -> Response[Any]:
     """Refuses query parameters that the route does not take: one that is misspelled would be ignored."""
-    refuse_unknown_parameter()
+    refuse_misplaced_parameters()
     return next_middleware(app)
 
 
-def refuse_unknown_parameter() -> None:
-    """Raises RequestError; who may not ask at all is told that instead."""
-    given = app.current_event.query_string_parameters
-    refusal = parameters.unknown_parameter(app.context["_route"], given)
+def refuse_misplaced_parameters() -> None:
+    """Raises RequestError; a caller without access is told that instead."""
+    refusal = parameters.misplaced_parameter(app.context["_route"], app.current_event)
     if refusal is not None:
         check_access()
         raise refusal
@@ -263,8 +262,8 @@ def get_import_status(id: ImportId) -> dict[str, Any]:  # noqa: A002
 
 @app.get(
     ERRORS_PATH,
-    operation_id="GetContactImportErrors",
-    summary="Get Contact Import Errors",
+    operation_id="DownloadContactImportFailedRows",
+    summary="Download Contact Import Failed Rows",
     description="The failed rows of an import that has ended, as CSV with their original cells, to be mended and "
     "sent again. Follow redirects: a large report is answered with one. Requires API key with audience:read.",
     tags=["Contacts"],
@@ -360,12 +359,12 @@ def request_error(error: RequestError) -> Response[dict[str, Any]]:
 
 @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
 def invalid_parameter(error: RequestValidationError) -> Response[dict[str, Any]]:
-    """A parameter that is wrong, by name. Who may not ask at all is told that instead."""
+    """A parameter that is wrong, by name. A caller without access is told that instead."""
     try:
         check_access()
         if error.errors()[0]["loc"][0] == "path":
             raise import_not_found()
-        refuse_unknown_parameter()
+        refuse_misplaced_parameters()
     except RequestError as refusal:
         return refuse(refusal)
     return refuse(parameters.invalid_parameter(app.context["_route"], error))

@@ -18,6 +18,7 @@ from pydantic.json_schema import SkipJsonSchema, models_json_schema
 from contact_imports.api.paths import IMPORTS_PATH, OPENAPI_PATH, UPLOADS_PATH
 from contact_imports.api.requests import ImportFields
 from contact_imports.model.errors import RequestErrorCode
+from contact_imports.model.import_job import Status
 from contact_imports.model.limits import MAX_UPLOAD_BYTES
 
 JSON = "application/json"
@@ -106,7 +107,7 @@ class ContactImportStatus(BaseModel):
 
     object: Annotated[str, Field(json_schema_extra={"example": "contact_import"})]
     id: str
-    status: Literal["pending", "processing", "completed", "failed"]
+    status: Status
     counts: ContactImportCounts
     error: Annotated[str | None, Field(description="Why the import failed.")]
     created_at: _DateTime

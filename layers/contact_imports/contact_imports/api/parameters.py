@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler.api_gateway import Route
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from contact_imports.model.errors import RequestError
 from contact_imports.model.import_job import Status
@@ -39,10 +40,10 @@ ProjectId = Annotated[
 ]
 OnlyStatus = Annotated[
     Status | None,
-    Query(description=f"One of {', '.join(Status)}: only the imports with this status"),
+    Query(description=f"One of {', '.join(Status)}, to list only those imports"),
 ]
 PageSize = Annotated[
-    int, Query(ge=1, le=MAX_PAGE, description=f"How many imports, from 1 to {MAX_PAGE}")
+    int, Query(ge=1, le=MAX_PAGE, description=f"A number of imports, from 1 to {MAX_PAGE}")
 ]
 ImportCursor = Annotated[str | None, Query(pattern="^[0-9a-f]{24}$", description=_CURSOR)]
 
@@ -51,7 +52,7 @@ def _failed_rows_page_size(*, shown: bool = True) -> Query:
     return Query(
         ge=1,
         le=MAX_FAILED_ROWS_PAGE,
-        description=f"How many rows, from 1 to {MAX_FAILED_ROWS_PAGE}",
+        description=f"A number of rows, from 1 to {MAX_FAILED_ROWS_PAGE}",
         include_in_schema=shown,
     )
 
@@ -84,23 +85,17 @@ _WRONG = {
 """What is wrong with a query parameter, by the type of pydantic's error."""
 
 
-def unknown_parameter(route: Route, given: Iterable[str]) -> RequestError | None:
-    """The refusal (400) of a query parameter that a route does not take; None where it takes them all."""
+def misplaced_parameter(route: Route, event: APIGatewayProxyEvent) -> RequestError | None:
+    """The refusal (400) of a query parameter that a route does not take, or not that often; None without one."""
     known = _query(route)
-    unknown = next((name for name in given if name not in known), None)
-    if unknown is None:
-        return None
-    name = unknown[:_MAX_SHOWN_NAME_CHARS]
-    shown = [name for name, parameter in known.items() if parameter.include_in_schema]
-    message = f"The query parameter {name!r} is not known. "
-    meant = _meant(name, shown)
-    if meant is not None:
-        message += f"Did you mean {meant!r}?"
-    elif shown:
-        message += f"This path takes {', '.join(shown)}."
-    else:
-        message += "Leave it out: this path takes no query parameters."
-    return RequestError(400, "INVALID_PARAMETER", message, data={"field": name})
+    single = {name: [value] for name, value in event.query_string_parameters.items()}
+    for name, values in {**single, **event.multi_value_query_string_parameters}.items():
+        if name not in known:
+            shown = [known_name for known_name in known if known[known_name].include_in_schema]
+            return _refusal(name[:_MAX_SHOWN_NAME_CHARS], "is not known", _instead(name, shown))
+        if len(values) > 1:
+            return _refusal(name, "is given more than once", "Send it once.")
+    return None
 
 
 def invalid_parameter(route: Route, error: RequestValidationError) -> RequestError:
@@ -112,10 +107,23 @@ def invalid_parameter(route: Route, error: RequestValidationError) -> RequestErr
         return RequestError(400, "INVALID_IDEMPOTENCY_KEY", message)
     wrong = _WRONG.get(first["type"], "is not valid")
     description = _query(route)[name].description or ""
-    message = (
-        f"The query parameter {name!r} {wrong}. Send {description[:1].lower()}{description[1:]}."
-    )
+    return _refusal(name, wrong, f"Send {description[:1].lower()}{description[1:]}.")
+
+
+def _refusal(name: str, wrong: str, advice: str) -> RequestError:
+    message = f"The query parameter {name!r} {wrong}. {advice}"
     return RequestError(400, "INVALID_PARAMETER", message, data={"field": name})
+
+
+def _instead(name: str, known: Sequence[str]) -> str:
+    """What to send instead of an unknown parameter: the one that is spelled most alike, or those there are."""
+    plain = {_plain(one): one for one in known}
+    found = get_close_matches(_plain(name), plain, n=1)
+    if found:
+        return f"Did you mean {plain[found[0]]!r}?"
+    if known:
+        return f"This path takes {', '.join(known)}."
+    return "Leave it out: this path takes no query parameters."
 
 
 def _query(route: Route) -> dict[str, Query]:
@@ -127,12 +135,6 @@ def _query(route: Route) -> dict[str, Query]:
     }
 
 
-def _meant(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is spelled most alike, whatever its case and however its words are joined."""
-    plain = {_plain(one): one for one in known}
-    found = get_close_matches(_plain(name), plain, n=1)
-    return plain[found[0]] if found else None
-
-
 def _plain(name: str) -> str:
+    """A name whatever its case, and however its words are joined."""
     return name.lower().replace("_", "").replace("-", "")
