@@ -37,7 +37,7 @@ class ApiResponse(BaseModel):
 class ApiError(BaseModel):
     """Every refusal, and every failure."""
 
-    success: bool = False
+    success: Annotated[bool, Field(json_schema_extra={"default": False})]
     error: Annotated[str, Field(description="What is wrong, where, and what to do.")]
     code: Annotated[
         str,
@@ -47,11 +47,11 @@ class ApiError(BaseModel):
         ),
     ]
     data: Annotated[
-        dict[str, Any],
+        dict[str, Any] | SkipJsonSchema[None],
         Field(
             description="Additional structured context for the error, such as the field that is wrong."
         ),
-    ] = {}
+    ] = None
 
 
 class UploadForm(BaseModel):
