@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 
 from contact_imports.aws.api_keys_table import ApiKeyTable, Scope
@@ -174,7 +174,7 @@ def test_every_answer_is_in_the_document(
         content = response["content"][kind.partition(";")[0]]
         if kind == JSON:
             schema = {**content["schema"], "components": document["components"]}
-            jsonschema.validate(answer.json(), schema)
+            jsonschema_rs.validate(schema, answer.json())
 
 
 def test_every_answer_of_the_document_is_given(

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from multipart import MultipartError, MultipartParser, parse_options_header
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from contact_imports.api.paths import IMPORTS_PATH
+from contact_imports.api.paths import IMPORTS_PATH, UPLOADS_PATH
 from contact_imports.model.errors import RequestError, RequestErrorCode
 from contact_imports.model.import_job import ImportOptions
 from contact_imports.model.limits import MAX_FIELD_BYTES, MAX_FILE_BYTES, MAX_UPLOAD_BYTES
@@ -72,9 +72,9 @@ def parse_form(content_type: str | None, body: bytes) -> ImportForm:
         raise RequestError(
             413,
             "PAYLOAD_TOO_LARGE",
-            f"The request has {len(body):,} bytes; {MAX_UPLOAD_BYTES:,} is the most. Send the same fields "
-            "without the file as application/json: the answer has a form that takes a file of up to "
-            f"{MAX_FILE_BYTES:,} bytes.",
+            f"The request has {len(body):,} bytes; {MAX_UPLOAD_BYTES:,} is the most. POST the same fields "
+            f"without the file as application/json to {UPLOADS_PATH}: the answer has a form that takes a file "
+            f"of up to {MAX_FILE_BYTES:,} bytes.",
             data={"limit": MAX_UPLOAD_BYTES},
         )
     kind, parameters = parse_options_header(content_type or "")
@@ -153,8 +153,8 @@ def _parse_fields(kind: str, boundary: str | None, body: bytes) -> dict[str, byt
         raise RequestError(
             400,
             "NOT_MULTIPART",
-            "Send the file as multipart/form-data with a boundary, as curl -F does, or the other fields as "
-            "application/json to get a form that uploads a large file.",
+            "Send the file as multipart/form-data with a boundary, as curl -F does, or POST the other fields as "
+            f"application/json to {UPLOADS_PATH} to get a form that uploads a large file.",
         )
     fields: dict[str, bytes] = {}
     try:
