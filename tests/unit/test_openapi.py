@@ -14,7 +14,7 @@ import yaml
 from contact_imports.api.paths import METHODS, UPLOADS_PATH, methods_of
 from contact_imports.model import limits
 from contact_imports.model.column_map import STANDARD_FIELDS
-from contact_imports.model.errors import RequestErrorCode
+from contact_imports.model.errors import RequestErrorCode, RowErrorCode
 from local.stack import ROOT
 from tests.gateway import DOMAIN, STAGE, api_event, call
 from tests.template import resources
@@ -242,6 +242,8 @@ def test_the_codes_are_ours(served: Any) -> None:
     said = served["components"]["schemas"]["ApiError"]["properties"]["code"]["description"]
     assert set(re.findall(r"[A-Z]+(?:_[A-Z]+)+", said)) <= shown
     assert "DOMAIN_CLAIMABLE" not in json.dumps(served)
+    row = served["components"]["schemas"]["FailedRow"]["properties"]["code"]
+    assert set(row["examples"]) == set(get_args(RowErrorCode))
 
 
 def test_the_licence_is_the_projects(served: Any) -> None:

@@ -17,7 +17,7 @@ from pydantic.json_schema import SkipJsonSchema, models_json_schema
 
 from contact_imports.api.paths import IMPORTS_PATH, OPENAPI_PATH, UPLOADS_PATH
 from contact_imports.api.requests import ImportFields
-from contact_imports.model.errors import RequestErrorCode
+from contact_imports.model.errors import RequestErrorCode, RowErrorCode
 from contact_imports.model.import_job import Status
 from contact_imports.model.limits import MAX_UPLOAD_BYTES
 
@@ -151,7 +151,10 @@ class FailedRow(BaseModel):
     row: Annotated[int, Field(description="Its number in the file, the header being 1.")]
     line: Annotated[int, Field(description="The line that it starts at, from 1.")]
     field: Annotated[str | None, Field(description="The column map's key of the cell to blame.")]
-    code: str
+    code: Annotated[
+        str,
+        Field(description="Why the row failed, for programs.", examples=[*get_args(RowErrorCode)]),
+    ]
     message: str
 
 
