@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import requests
 
+from contact_imports.jobs.list_imports import MAX_INLINE_REPORT_BYTES
 from contact_imports.model.column_map_json import parse_column_map
 from contact_imports.model.contact import OnConflict
 from contact_imports.model.import_job import ImportOptions
@@ -25,12 +26,14 @@ from tests.harness import counts_of, expected
 GENERATORS = TOOLS / "generators"
 PROGRAMS = ROOT / "tests" / "generators"
 FILE = "Email,Name\na@example.com,A\nno email,B\n\nb@example.com,Zoë\nnor here,C\n"
+BAD_ROWS = 2_100
+BAD_FILE = "Email,Name\n" + "".join(f"no email {n},{'x' * 500}\n" for n in range(BAD_ROWS))
 COLUMN_MAP = parse_column_map('{"email":"Email","name":"Name"}')
 SECONDS = 180
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _generators() -> None:
+@pytest.fixture(scope="session")
+def generators() -> None:
     if not (GENERATORS / ".made").exists():
         reason = f"The generators are not installed. Run: make {GENERATORS.relative_to(ROOT)}/.made"
         if os.environ.get("CI"):
@@ -39,7 +42,7 @@ def _generators() -> None:
 
 
 @pytest.fixture
-def document(account: Account, tmp_path: Path) -> Path:
+def document(generators: None, account: Account, tmp_path: Path) -> Path:
     """The document as the deployed API serves it."""
     response = account.request("GET", "/v1/openapi.json")
     assert response.status_code == 200
@@ -109,7 +112,9 @@ def test_openapi_python_client_imports_a_file(account: Account, document: Path) 
     assert "Warning" not in output
     shutil.copy(PROGRAMS / "import_file.py", folder)
     (server,) = json.loads(document.read_text())["servers"]
-    output = run("python", "import_file.py", cwd=folder, API_URL=server["url"], **given(account))
+    output = run(
+        "python", "import_file.py", cwd=folder, API_URL=server["url"], **given(account, folder)
+    )
     assert_imported(account, json.loads(output))
 
 
@@ -122,17 +127,22 @@ def test_openapi_ts_imports_a_file(account: Account, document: Path) -> None:
     modern = ("--target", "es2023", "--module", "commonjs", "--moduleResolution", "node10")
     run("tsc", "--strict", *modern, *types, *compiled, "import_file.ts", cwd=folder)
     # The client knows the server's URL from the document.
-    output = run("node", "compiled/import_file.js", cwd=folder, **given(account))
+    output = run("node", "compiled/import_file.js", cwd=folder, **given(account, folder))
     assert_imported(account, json.loads(output))
 
 
-def given(account: Account) -> dict[str, str]:
-    """What a program is told by its environment."""
+def given(account: Account, folder: Path) -> dict[str, str]:
+    """What a program is told by its environment: who it is, and a file to import; and one whose report is large."""
+    file, bad_file = folder / "file.csv", folder / "bad_file.csv"
+    file.write_text(FILE)
+    bad_file.write_text(BAD_FILE)
+    assert len(BAD_FILE) > MAX_INLINE_REPORT_BYTES
     ca_file = str(account.stack.ca_file)
     return {
         "API_KEY": account.key,
         "PROJECT_ID": account.project,
-        "FILE": FILE,
+        "FILE": str(file),
+        "BAD_FILE": str(bad_file),
         "CA_FILE": ca_file,
         "NODE_EXTRA_CA_CERTS": ca_file,
     }
@@ -148,10 +158,16 @@ def assert_imported(account: Account, seen: dict[str, Any]) -> None:
     assert seen["request_id"]
     assert seen["posted"] == counts_of(posted)
     assert seen["failed_rows"] == [[error.row, error.code] for error in posted.errors]
-    rows = list(csv.reader(io.StringIO(seen["report"].removeprefix("\ufeff"), newline="")))
-    assert [row[0] for row in rows[1:]] == ["no email", "nor here"]
+    assert emails_in(seen["report"]) == ["no email", "nor here"]
+    assert emails_in(seen["redirected"]) == [f"no email {n}" for n in range(BAD_ROWS)]
     assert seen["stored"] is True
     assert seen["uploaded"] == counts_of(uploaded)
     assert seen["listed"] == seen["ids"]
-    assert len(set(seen["ids"])) == 2
+    assert len(set(seen["ids"])) == 3
     assert account.contacts() == uploaded.contacts
+
+
+def emails_in(report: str) -> list[str]:
+    """The first column of a report of failed rows."""
+    rows = csv.reader(io.StringIO(report.removeprefix("\ufeff"), newline=""))
+    return [row[0] for row in rows][1:]

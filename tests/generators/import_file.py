@@ -10,6 +10,7 @@ import json
 import os
 import ssl
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -36,12 +37,18 @@ from contact_imports_client.types import File
 POLL_SECONDS = 0.2
 
 PROJECT_ID = os.environ["PROJECT_ID"]
-CONTENT = os.environ["FILE"].encode()
+CONTENT = Path(os.environ["FILE"]).read_bytes()
+BAD_CONTENT = Path(os.environ["BAD_FILE"]).read_bytes()
 TRUST = ssl.create_default_context(cafile=os.environ["CA_FILE"])
 
 
-def file() -> File:
-    return File(io.BytesIO(CONTENT), "contacts.csv", "text/csv")
+def form(content: bytes) -> CreateContactImportRequest:
+    return CreateContactImportRequest(
+        file=File(io.BytesIO(content), "contacts.csv", "text/csv"),
+        project_id=PROJECT_ID,
+        column_map=json.dumps({"email": "Email", "name": "Name"}),
+        tags="posted",
+    )
 
 
 def ended(client: AuthenticatedClient, import_id: str) -> Any:
@@ -58,15 +65,11 @@ def main() -> None:
     stranger = Client(url, verify_ssl=TRUST)
     refused = list_contact_imports.sync_detailed(client=stranger, project_id=PROJECT_ID)
     assert isinstance(refused.parsed, ApiError)
-    client = AuthenticatedClient(url, token=os.environ["API_KEY"], verify_ssl=TRUST)
-
-    form = CreateContactImportRequest(
-        file=file(),
-        project_id=PROJECT_ID,
-        column_map=json.dumps({"email": "Email", "name": "Name"}),
-        tags="posted",
+    client = AuthenticatedClient(
+        url, token=os.environ["API_KEY"], verify_ssl=TRUST, follow_redirects=True
     )
-    created = create_contact_import.sync_detailed(client=client, body=form)
+
+    created = create_contact_import.sync_detailed(client=client, body=form(CONTENT))
     posted = ended(client, created.parsed.data.id)
 
     page = list_contact_import_failed_rows.sync(posted.id, client=client, limit=1).data
@@ -77,6 +80,9 @@ def main() -> None:
         ).data
         rows += page.data
     report = download_contact_import_failed_rows.sync(posted.id, client=client)
+
+    bad = ended(client, create_contact_import.sync(client=client, body=form(BAD_CONTENT)).data.id)
+    redirected = download_contact_import_failed_rows.sync(bad.id, client=client)
 
     request = CreateContactImportUploadRequest(
         project_id=PROJECT_ID,
@@ -102,10 +108,11 @@ def main() -> None:
                 "posted": posted.counts.to_dict(),
                 "failed_rows": [[row.row, row.code] for row in rows],
                 "report": report,
+                "redirected": redirected,
                 "stored": stored.is_success,
                 "uploaded": uploaded.counts.to_dict(),
                 "listed": sorted(entry.id for entry in listed.data.data),
-                "ids": sorted([posted.id, uploaded.id]),
+                "ids": sorted([posted.id, uploaded.id, bad.id]),
             }
         )
     )

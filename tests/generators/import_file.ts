@@ -9,12 +9,14 @@ import {
   listContactImports,
 } from "./client";
 import { client } from "./client/client.gen";
+import { readFileSync } from "node:fs";
 
 const POLL_MILLISECONDS = 200;
 
 const projectId = process.env.PROJECT_ID!;
 const columnMap = { email: "Email", name: "Name" };
-const file = new File([process.env.FILE!], "contacts.csv", { type: "text/csv" });
+const fileAt = (path: string) => new File([readFileSync(path)], "contacts.csv", { type: "text/csv" });
+const file = fileAt(process.env.FILE!);
 
 const ended = async (id: string) => {
   for (;;) {
@@ -42,6 +44,11 @@ const main = async () => {
   }
   const report = await downloadContactImportFailedRows({ path, throwOnError: true });
 
+  const badBody = { projectId, columnMap: JSON.stringify(columnMap), file: fileAt(process.env.BAD_FILE!) };
+  const badCreated = await createContactImport({ body: badBody, throwOnError: true });
+  const bad = await ended(badCreated.data.data.id);
+  const redirected = await downloadContactImportFailedRows({ path: { id: bad.id }, throwOnError: true });
+
   const asked = await createContactImportUpload({
     body: { projectId, columnMap, tags: ["uploaded"], onConflict: "skip" },
     throwOnError: true,
@@ -64,10 +71,11 @@ const main = async () => {
       posted: posted.counts,
       failed_rows: rows.map((row) => [row.row, row.code]),
       report: report.data,
+      redirected: redirected.data,
       stored: stored.ok,
       uploaded: uploaded.counts,
       listed: list.data.data.data.map((entry) => entry.id).sort(),
-      ids: [posted.id, uploaded.id].sort(),
+      ids: [posted.id, uploaded.id, bad.id].sort(),
     }),
   );
 };
