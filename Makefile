@@ -36,6 +36,15 @@ $(TOOLS)/%/.made: requirements/%.txt
 	@$(TOOLS)/$*/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/$*.txt
 	@touch $@
 
+# Node.js comes from PyPI, so that it is the same everywhere; its packages are installed beside it.
+$(TOOLS)/generators/.made: requirements/generators.txt $(wildcard tests/generators/package*.json)
+	@echo "Installing generators"
+	@$(PYTHON) -m venv $(TOOLS)/generators
+	@$(TOOLS)/generators/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/generators.txt
+	@cp tests/generators/package.json tests/generators/package-lock.json tests/generators/.npmrc $(TOOLS)/generators
+	@cd $(TOOLS)/generators && PATH="$$PWD/bin:$$PATH" npm ci --silent
+	@touch $@
+
 demo: $(SETUP) ## start the embedded AWS, deploy, import ROWS rows over HTTP, show the counts, stop
 	@$(PY) -m local.demo --rows $(ROWS)
 
@@ -52,6 +61,7 @@ build: ## `sam build` for the Lambda runtime RUNTIME, whose Python must be there
 	$(RUNTIME) -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build
 
 test: $(SETUP) ## unit, integration and end-to-end tests
+	@$(MAKE) --no-print-directory $(TOOLS)/generators/.made || echo "The generators could not be installed: their tests are skipped"
 	@$(PY) -m pytest -m "not long" $(IN_PARALLEL)
 
 test-long: $(SETUP) ## the tests that take minutes: 1,000,000 rows, a 1 GB file
@@ -91,7 +101,8 @@ revoke-key: .venv/.made ## revoke KEY, a key or its id
 
 lock: ## bring the locked versions up to date (needs uv)
 	uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url requirements/layer.in -o layers/contact_imports/requirements.txt
-	for name in bench dev sam ministack; do uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -c layers/contact_imports/requirements.txt requirements/$$name.in -o requirements/$$name.txt; done
+	for name in bench dev generators sam ministack; do uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -c layers/contact_imports/requirements.txt requirements/$$name.in -o requirements/$$name.txt; done
+	cd tests/generators && PATH="$(CURDIR)/$(TOOLS)/generators/bin:$$PATH" npm install --package-lock-only --silent
 
 clean: ## remove everything that was made
 	rm -rf .venv .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

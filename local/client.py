@@ -70,7 +70,7 @@ class ImportsClient:
     ) -> requests.Response:
         """Creates an import that waits for its file; the answer, with an upload form, as it came."""
         return self._session.post(
-            self._url,
+            f"{self._url}/uploads",
             json={"projectId": project_id, "columnMap": column_map, **fields},
             timeout=_TIMEOUT_SECONDS,
             verify=self._verify,
@@ -95,6 +95,13 @@ class ImportsClient:
     def errors(self, import_id: str, **parameters: Any) -> requests.Response:
         """The failed rows of an import; the answer as it came, or where it was redirected to."""
         url = f"{self._url}/{import_id}/errors"
+        return self._session.get(
+            url, params=parameters, timeout=_TIMEOUT_SECONDS, verify=self._verify
+        )
+
+    def failed_rows(self, import_id: str, **parameters: Any) -> requests.Response:
+        """A page of the failed rows of an import, with their reasons; the answer as it came."""
+        url = f"{self._url}/{import_id}/failed-rows"
         return self._session.get(
             url, params=parameters, timeout=_TIMEOUT_SECONDS, verify=self._verify
         )
