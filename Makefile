@@ -37,6 +37,15 @@ $(TOOLS)/%/.made: requirements/%.txt
 check-python = command -v $(PYTHON) >/dev/null || { \
   echo "There is no $(PYTHON) here. Install Python 3.11 to 3.14, or name one: make PYTHON=/path/to/python3.13 ..." >&2; exit 1; }
 
+# Node.js comes from PyPI, so that it is the same everywhere; its packages are installed beside it.
+$(TOOLS)/generators/.made: requirements/generators.txt $(wildcard tests/generators/package*.json)
+	@$(check-python)
+	@$(PYTHON) local/set_up.py $(TOOLS)/generators requirements/generators.txt
+	@rm $@
+	@cp tests/generators/package.json tests/generators/package-lock.json tests/generators/.npmrc $(TOOLS)/generators
+	@cd $(TOOLS)/generators && PATH="$$PWD/bin:$$PATH" npm ci --silent
+	@touch $@
+
 demo: $(SETUP) ## start the embedded AWS, deploy, import ROWS rows over HTTP, show the counts, stop
 	@$(PY) -m local.demo --rows $(ROWS)
 
@@ -53,6 +62,7 @@ deploy: $(SETUP) ## build and deploy as STACK to the account and region of your 
 	@$(PY) -m local.deploy deploy --stack-name $(STACK) $(if $(RUNTIME),--runtime $(RUNTIME)) $(PARAMETERS)
 
 test: $(SETUP) $(AWS_CLI) ## unit, integration, simulation and end-to-end tests
+	@$(MAKE) --no-print-directory $(TOOLS)/generators/.made || echo "The generators could not be installed: their tests are skipped"
 	@$(PY) -m pytest -m "not long and not chaos" $(IN_PARALLEL)
 
 test-long: $(SETUP) ## the tests that take minutes: 1,000,000 rows, a 1 GB file
@@ -94,7 +104,8 @@ revoke-key: .venv/.made ## revoke KEY, a key or its id, on STACK
 
 lock: ## bring the locked versions up to date (needs uv)
 	uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url requirements/layer.in -o layers/contact_imports/requirements.txt
-	for name in aws bench dev microburst ministack sam; do uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -c layers/contact_imports/requirements.txt requirements/$$name.in -o requirements/$$name.txt; done
+	for name in aws bench dev generators microburst ministack sam; do uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -c layers/contact_imports/requirements.txt requirements/$$name.in -o requirements/$$name.txt; done
+	cd tests/generators && PATH="$(CURDIR)/$(TOOLS)/generators/bin:$$PATH" npm install --package-lock-only --silent
 
 clean: ## remove everything that was made
 	rm -rf .venv .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

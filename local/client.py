@@ -88,7 +88,7 @@ class ImportsClient:
     ) -> httpx.Response:
         """Creates an import that waits for its file; the answer, with an upload form, as it came."""
         return self._http.post(
-            self._url,
+            f"{self._url}/uploads",
             json={"projectId": project_id, "columnMap": column_map, **fields},
             headers=self._key,
         )
@@ -111,6 +111,11 @@ class ImportsClient:
     def errors(self, import_id: str, **parameters: Any) -> httpx.Response:
         """The failed rows of an import; the answer as it came, or where it was redirected to."""
         url = f"{self._url}/{import_id}/errors"
+        return self._http.get(url, params=parameters, headers=self._key)
+
+    def failed_rows(self, import_id: str, **parameters: Any) -> httpx.Response:
+        """A page of the failed rows of an import, with their reasons; the answer as it came."""
+        url = f"{self._url}/{import_id}/failed-rows"
         return self._http.get(url, params=parameters, headers=self._key)
 
     def get(self, import_id: str) -> httpx.Response:

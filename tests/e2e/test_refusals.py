@@ -182,6 +182,8 @@ def test_an_unknown_path(account: Account, path: str, method: str) -> None:
 def test_a_wrong_method(account: Account, method: str) -> None:
     for path, allowed in (
         (PATH, "GET, POST"),
+        (f"{PATH}/uploads", "POST"),
+        (f"{PATH}/{NO_IMPORT}/failed-rows", "GET"),
         (f"{PATH}/{NO_IMPORT}", "GET"),
         (f"{PATH}/{NO_IMPORT}/errors", "GET"),
         ("/v1/openapi.json", "GET"),

@@ -213,6 +213,8 @@ def test_failed_rows_as_csv_and_json(account: Account) -> None:
             "next_cursor": None,
         },
     }
+    page = account.client.failed_rows(ended["id"])
+    assert page.json() == account.client.errors(ended["id"], format="json").json()
     again = account.run(report.content, COLUMN_MAP)
     assert again["counts"] == {"total": 1, "created": 0, "updated": 0, "skipped": 0, "failed": 1}
 
@@ -233,7 +235,7 @@ def test_many_failed_rows_come_in_pages_and_with_a_redirect(account: Account) ->
     found: list[int] = []
     cursor: str | None = "0"
     while cursor is not None:
-        page = account.client.errors(ended["id"], format="json", limit=700, cursor=cursor).json()
+        page = account.client.failed_rows(ended["id"], limit=700, cursor=cursor).json()
         found += [row["row"] for row in page["data"]["data"]]
         cursor = page["data"]["next_cursor"]
     assert found == list(range(2, rows + 2))
@@ -258,6 +260,8 @@ def test_who_may_see_failed_rows(account: Account) -> None:
     assert_refused(account.client.errors(pending), 409, "REPORT_NOT_READY")
     assert_refused(account.client.errors("0" * 24), 404, "IMPORT_NOT_FOUND")
     assert_refused(account.client.errors("zzz"), 404, "IMPORT_NOT_FOUND")
+    assert_refused(stranger.failed_rows(ended["id"]), 404, "IMPORT_NOT_FOUND")
+    assert_refused(account.client.failed_rows(pending), 409, "REPORT_NOT_READY")
     for wrong in ({"format": "xml"}, {"limit": 0}, {"limit": 1001}, {"cursor": "x"}):
         answer = account.client.errors(ended["id"], **wrong)
         data = assert_refused(answer, 400, "INVALID_PARAMETER")["data"]

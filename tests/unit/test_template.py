@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
 import pytest
 
+from contact_imports.api.openapi import REQUEST_ID_HEADER
+from contact_imports.api.paths import UPLOADS_PATH
 from contact_imports.aws.environment import (
     ApiEnvironment,
     DeadLetterEnvironment,
@@ -200,6 +203,18 @@ def test_what_the_gateway_refuses_has_the_errors_shape() -> None:
     assert statuses["MISSING_AUTHENTICATION_TOKEN"] == 404
     too_large = responses["REQUEST_TOO_LARGE"]["ResponseTemplates"]["application/json"]
     assert f"{MAX_UPLOAD_BYTES:,}" in too_large
+    assert UPLOADS_PATH in too_large
+
+
+def test_what_the_gateway_refuses_has_the_requests_id_and_when_to_retry() -> None:
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html:
+    # a header is mapped from the context by name, or is a text in single quotes.
+    for response in API["GatewayResponses"].values():
+        headers = response["ResponseParameters"]["Headers"]
+        assert headers[REQUEST_ID_HEADER] == "context.requestId"
+        assert ("Retry-After" in headers) == (response.get("StatusCode") == 429)
+        if "Retry-After" in headers:
+            assert re.fullmatch(r"'[1-9]\d*'", headers["Retry-After"])
 
 
 def test_the_gateway_passes_files_as_they_are_and_limits_requests() -> None:

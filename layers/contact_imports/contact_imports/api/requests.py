@@ -13,6 +13,7 @@ from typing import Annotated
 from multipart import MultipartError, MultipartParser, parse_options_header
 from pydantic import BaseModel, Field, PlainValidator
 
+from contact_imports.api.paths import IMPORTS_PATH, UPLOADS_PATH
 from contact_imports.messages.option_fields import (
     ColumnMapField,
     DelimiterField,
@@ -99,9 +100,9 @@ def parse_request(
     if len(body) > MAX_UPLOAD_BYTES:
         raise RequestError(
             "PAYLOAD_TOO_LARGE",
-            f"The request has {len(body):,} bytes; {MAX_UPLOAD_BYTES:,} is the most. Send the same fields "
-            "without the file as application/json: the answer has a form that takes a file of up to "
-            f"{MAX_FILE_BYTES:,} bytes.",
+            f"The request has {len(body):,} bytes; {MAX_UPLOAD_BYTES:,} is the most. POST the same fields "
+            f"without the file as application/json to {UPLOADS_PATH}: the answer has a form that takes a file "
+            f"of up to {MAX_FILE_BYTES:,} bytes.",
             data={"limit": MAX_UPLOAD_BYTES},
         )
     kind, parameters = parse_options_header(content_type or "")
@@ -124,6 +125,17 @@ def parse_request(
         values = {name: _text(name, value) for name, value in parts.items()}
     fields = parse_fields(ImportFields, values)
     return ImportRequest(file, fields.project_id, fields.options)
+
+
+def check_json(content_type: str | None) -> None:
+    """Raises RequestError where a body is not declared as JSON."""
+    kind, _ = parse_options_header(content_type or "")
+    if kind != "application/json":
+        raise RequestError(
+            "NOT_JSON",
+            "The request's Content-Type is not application/json. Send the fields as a JSON object with the "
+            f"header 'Content-Type: application/json', or POST the file itself to {IMPORTS_PATH}.",
+        )
 
 
 def _read_json_body(body: bytes, compression: str | None) -> Mapping[str, object]:
@@ -206,7 +218,7 @@ def _not_multipart(kind: str, body: bytes) -> str:
         )
     return (
         "The body is neither a form nor JSON, by its Content-Type. Send the file as multipart/form-data, as curl -F "
-        "does, or the other fields as application/json to get a form that uploads a large file."
+        f"does, or the other fields as application/json to {UPLOADS_PATH} to get a form that uploads a large file."
     )
 
 

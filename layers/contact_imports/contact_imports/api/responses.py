@@ -13,6 +13,7 @@ from contact_imports.model.errors import FileErrorCode, RequestError, RequestErr
 STATUSES: Mapping[RequestErrorCode, int] = {
     **dict.fromkeys(get_args(FileErrorCode), 400),
     "NOT_MULTIPART": 400,
+    "NOT_JSON": 400,
     "INVALID_MULTIPART": 400,
     "INVALID_JSON": 400,
     "MISSING_FIELD": 400,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from contact_imports.files.formulas import is_spreadsheet_report, restore_formulas
+from contact_imports.files.quoting import MalformedRecord
 from contact_imports.files.records import RecordReader, is_blank
 from contact_imports.model.column_map import ColumnMap, Columns, find_columns
 from contact_imports.model.column_match import SampleRow, match_columns, sample_row
@@ -142,6 +143,8 @@ def read_table_header(
     header = next((record for number, record in reader if number == table.header_record), None)
     if header is None:
         raise _empty()
+    if isinstance(header, MalformedRecord):
+        raise FileError("UNREADABLE_FILE", header.why)
     if is_spreadsheet_report(header):
         header = restore_formulas(header)
     if options.column_map is not None:

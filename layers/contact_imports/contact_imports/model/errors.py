@@ -26,6 +26,7 @@ RequestErrorCode = Literal[
     "METHOD_NOT_ALLOWED",
     "PAYLOAD_TOO_LARGE",
     "NOT_MULTIPART",
+    "NOT_JSON",
     "INVALID_MULTIPART",
     "MISSING_FIELD",
     "UNKNOWN_FIELD",
