@@ -232,6 +232,15 @@ def test_a_format_and_null_stand_where_the_type_is(served: Any) -> None:
             assert parameter["name"] != parameter["name"].lower() or parameter["in"] != "header"
 
 
+def test_every_component_is_used(served: Any) -> None:
+    used = set(re.findall(r'"\$ref": "#/components/(\w+/[\w-]+)"', json.dumps(served)))
+    used |= {f"securitySchemes/{name}" for one in served["security"] for name in one}
+    components = {
+        f"{kind}/{name}" for kind, named in served["components"].items() for name in named
+    }
+    assert used == components
+
+
 def test_the_codes_are_ours(served: Any) -> None:
     shown = set(served["components"]["schemas"]["ApiError"]["properties"]["code"]["examples"])
     (api,) = resources("AWS::Serverless::Api").values()
