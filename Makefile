@@ -6,8 +6,9 @@ STATE ?= .local
 ROWS ?= 10000
 SAMPLE ?= sample.csv
 SCHEDULES ?= 2000
-RUNTIME ?= python3.13
-SAM ?= sam
+STACK ?= contact-imports
+RUNTIME ?=
+PARAMETERS ?=
 FUZZ_MINUTES ?= 10
 ROUNDS ?= 5
 
@@ -15,50 +16,60 @@ PY := .venv/bin/python
 IN_PARALLEL := -n auto --maxprocesses 4
 TOOLS := .local/tools
 SETUP := .venv/.made $(TOOLS)/sam/.made $(TOOLS)/ministack/.made
+AWS_CLI := $(TOOLS)/aws/.made
 
-.PHONY: help setup demo up down build test test-long chaos soak bench fuzz lint format lock sample key revoke-key clean
+.PHONY: help setup demo up down build deploy test test-long chaos soak bench fuzz lint format lock sample key revoke-key clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(SETUP) ## install everything that the other commands need
+setup: $(SETUP) $(AWS_CLI) ## install everything that the other commands need
 
-# The SAM CLI and ministack pin different versions of botocore, so each has an environment of its own.
+# The SAM CLI, ministack and the AWS CLI pin different versions of botocore, so each has an environment of its own.
 .venv/.made: requirements/dev.txt
-	@echo "Installing Python packages (.venv)"
-	@$(PYTHON) -m venv .venv
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
-	@touch $@
+	@$(check-python)
+	@$(PYTHON) local/set_up.py .venv requirements/dev.txt
 
 $(TOOLS)/%/.made: requirements/%.txt
-	@echo "Installing $*"
-	@$(PYTHON) -m venv $(TOOLS)/$*
-	@$(TOOLS)/$*/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/$*.txt
+	@$(check-python)
+	@$(PYTHON) local/set_up.py $(TOOLS)/$* requirements/$*.txt
+
+check-python = command -v $(PYTHON) >/dev/null || { \
+  echo "There is no $(PYTHON) here. Install Python 3.11 to 3.14, or name one: make PYTHON=/path/to/python3.13 ..." >&2; exit 1; }
+
+# Node.js comes from PyPI, so that it is the same everywhere; its packages are installed beside it.
+$(TOOLS)/generators/.made: requirements/generators.txt $(wildcard tests/generators/package*.json)
+	@$(check-python)
+	@$(PYTHON) local/set_up.py $(TOOLS)/generators requirements/generators.txt
+	@rm $@
+	@cp tests/generators/package.json tests/generators/package-lock.json tests/generators/.npmrc $(TOOLS)/generators
+	@cd $(TOOLS)/generators && PATH="$$PWD/bin:$$PATH" npm ci --silent
 	@touch $@
 
 demo: $(SETUP) ## start the embedded AWS, deploy, import ROWS rows over HTTP, show the counts, stop
 	@$(PY) -m local.demo --rows $(ROWS)
 
-up: $(SETUP) ## start and deploy, keep running; PORT, HOST and STATE choose where
-	@$(PY) -m local.stack up --port $(PORT) --host $(HOST) --state $(STATE)
+up: $(SETUP) $(AWS_CLI) ## start and deploy, keep running; PORT, HOST and STATE choose where
+	@$(PY) -m local.up up --port $(PORT) --host $(HOST) --state $(STATE)
 
-down: $(SETUP) ## stop what `make up` started
-	@$(PY) -m local.stack down --state $(STATE)
+down: .venv/.made ## stop what `make up` started, and forget all it holds
+	@$(PY) -m local.up down --state $(STATE)
 
-# Lambda cannot keep what it compiles, so that without bytecode in the layer every cold start compiles it anew.
-# unchecked-hash: packing the files changes their times.
-build: ## `sam build` for the Lambda runtime RUNTIME, whose Python must be there, with bytecode
-	$(SAM) build --parameter-overrides Runtime=$(RUNTIME)
-	$(RUNTIME) -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build
+build: $(SETUP) ## build for AWS; RUNTIME (python3.13, ...) is that of the Python that is here
+	@$(PY) -m local.deploy build $(if $(RUNTIME),--runtime $(RUNTIME))
 
-test: $(SETUP) ## unit, integration and end-to-end tests
-	@$(PY) -m pytest -m "not long" $(IN_PARALLEL)
+deploy: $(SETUP) ## build and deploy as STACK to the account and region of your AWS environment; PARAMETERS="Name=value ..."
+	@$(PY) -m local.deploy deploy --stack-name $(STACK) $(if $(RUNTIME),--runtime $(RUNTIME)) $(PARAMETERS)
+
+test: $(SETUP) $(AWS_CLI) ## unit, integration, simulation and end-to-end tests
+	@$(MAKE) --no-print-directory $(TOOLS)/generators/.made || echo "The generators could not be installed: their tests are skipped"
+	@$(PY) -m pytest -m "not long and not chaos" $(IN_PARALLEL)
 
 test-long: $(SETUP) ## the tests that take minutes: 1,000,000 rows, a 1 GB file
 	@$(PY) -m pytest -m long -s
 
-chaos: $(SETUP) ## everything that may go wrong, with a table of what was tried; SCHEDULES random ones
-	@SCHEDULES=$(SCHEDULES) $(PY) -m pytest -q $(IN_PARALLEL) tests/simulation tests/integration/test_concurrent_imports.py tests/e2e/test_kills.py
+chaos: $(SETUP) $(TOOLS)/microburst/.made ## everything that may go wrong, with a table of what was tried; SCHEDULES random ones
+	@SCHEDULES=$(SCHEDULES) $(PY) -m pytest -q $(IN_PARALLEL) tests/simulation tests/integration/test_concurrent_imports.py tests/e2e/test_kills.py tests/e2e/test_proxy.py
 
 soak: $(SETUP) ## random files under random schedules until one fails or you stop it
 	@while SCHEDULES=10000 $(PY) -m pytest -q tests/simulation/test_schedules.py; do :; done
@@ -68,7 +79,7 @@ bench: $(SETUP) $(TOOLS)/bench/.made ## measure speed and cost beside others; wr
 
 fuzz: $(SETUP) ## forms, column maps and files of all sorts, for FUZZ_MINUTES
 	@end=$$(($$(date +%s) + 60 * $(FUZZ_MINUTES))); while [ $$(date +%s) -lt $$end ]; do \
-	  FUZZ_EXAMPLES=5000 $(PY) -m pytest -q -p no:cacheprovider tests/unit/test_fuzz.py || exit 1; done
+	  FUZZ_EXAMPLES=5000 $(PY) -m pytest -q -p no:cacheprovider tests/unit/test_fuzz.py tests/unit/test_quoting.py || exit 1; done
 
 lint: $(SETUP) ## ruff, mypy, sam validate
 	@.venv/bin/ruff check
@@ -83,15 +94,18 @@ format: .venv/.made ## let ruff write the code's layout
 sample: .venv/.made ## write a contact file of ROWS rows to SAMPLE
 	@$(PY) -m local.sample --rows $(ROWS) --out $(SAMPLE)
 
-key: .venv/.made ## make an API key for PROJECT; shown once
-	@$(PY) -m local.api_key create --project $(PROJECT)
+key: .venv/.made ## make an API key for PROJECT on STACK; shown once
+	@$(if $(PROJECT),,$(error Name the project: make key PROJECT=acme))
+	@$(PY) -m local.api_key --stack-name $(STACK) create --project $(PROJECT)
 
-revoke-key: .venv/.made ## revoke KEY, a key or its id
-	@$(PY) -m local.api_key revoke $(KEY)
+revoke-key: .venv/.made ## revoke KEY, a key or its id, on STACK
+	@$(if $(KEY),,$(error Name the key or its id: make revoke-key KEY=ci_0123456789ab_...))
+	@$(PY) -m local.api_key --stack-name $(STACK) revoke $(KEY)
 
 lock: ## bring the locked versions up to date (needs uv)
 	uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url requirements/layer.in -o layers/contact_imports/requirements.txt
-	for name in bench dev sam ministack; do uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -c layers/contact_imports/requirements.txt requirements/$$name.in -o requirements/$$name.txt; done
+	for name in aws bench dev generators microburst ministack sam; do uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -c layers/contact_imports/requirements.txt requirements/$$name.in -o requirements/$$name.txt; done
+	cd tests/generators && PATH="$(CURDIR)/$(TOOLS)/generators/bin:$$PATH" npm install --package-lock-only --silent
 
 clean: ## remove everything that was made
 	rm -rf .venv .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

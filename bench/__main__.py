@@ -20,7 +20,7 @@ from bench.picture import Bar, picture
 from bench.stack import BUCKET, Bench, bench, functions_cpu, median
 from local import sample
 from local.client import ImportsClient
-from local.stack import BUILD, PROJECT_ID, ROOT, LocalStack, free_port
+from local.stack import PROJECT_ID, ROOT, LocalStack, free_port
 
 HERE = Path(__file__).parent
 SECTIONS = ("rows", "units", "cost", "processor", "growth", "start", "end")
@@ -310,9 +310,12 @@ def processor(at: Bench, results: Results, rounds: int) -> None:
 # ------------------------------------------------------------------ 5: from end to end
 
 
+_STATE = ROOT / ".local" / "bench"
+
+
 def end(results: Results, rounds: int, count: int = 100_000) -> None:
     """From POST to completed, beside awswrangler on the same endpoint."""
-    stack = LocalStack(free_port(), state=ROOT / ".local" / "bench")
+    stack = LocalStack(free_port(), state=_STATE)
     stack.start()
     try:
         stack.build()
@@ -380,7 +383,7 @@ def start(at: Bench, results: Results, rounds: int) -> None:
     base = median([one["cpu"] for one in seen["boto3"]])
     layer = sum(
         one.stat().st_size
-        for one in (BUILD / "ContactImportsLayer").rglob("*")
+        for one in (_STATE / "build" / "ContactImportsLayer").rglob("*")
         if one.is_file() and "__pycache__" not in one.parts
     )
     size = f" The layer, built, has {layer / 1e6:.1f} MB." if layer else ""

@@ -22,6 +22,7 @@ from tests import template
 
 from contact_imports.model.column_map_json import parse_column_map  # isort: skip
 from contact_imports.files.contact_file import open_contact_file  # isort: skip
+from contact_imports.files.plain_file import PlainFile  # isort: skip
 from contact_imports.model.import_job import Import, ImportOptions, Status, new_import_id  # isort: skip
 from contact_imports.files.split import partition_count, row_batches  # isort: skip
 from contact_imports.messages.row_messages import encode_row_batch  # isort: skip
@@ -99,7 +100,8 @@ class Bench:
         job = Import(new_import_id(now), project, Status.PROCESSING, OPTIONS, now)
         partitions = partition_count(path.stat().st_size)
         with path.open("rb") as content:
-            file = open_contact_file(content, b"", "utf-8-sig", OPTIONS)
+            stream = PlainFile(content, path.stat().st_size)
+            file = open_contact_file(stream, OPTIONS, "utf-8-sig")
             batches = list(row_batches(file.reader.blocks(), file.columns, partitions))
             bodies = [
                 encode_row_batch(job, file.columns.fields, batch).decode() for batch in batches

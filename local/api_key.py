@@ -13,9 +13,12 @@ from datetime import UTC, datetime
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.stack import STACK_NAME
+from local.emulator import ROOT
+from local.sam import STACK_NAME
 
-from contact_imports.aws.api_keys_table import ApiKeyTable, Scope, key_id_of  # isort: skip
+sys.path.insert(0, str(ROOT / "layers" / "contact_imports"))
+
+from contact_imports.aws.api_keys_table import ApiKeyTable, Scope, key_id_of
 
 
 def main() -> None:

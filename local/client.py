@@ -7,10 +7,10 @@ import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
+from urllib.parse import urlsplit
 
 import httpx
-import requests
 
 MOST_IN_ONE_REQUEST = 4_000_000
 """Bytes of a file that the API takes with the request; a larger one goes through an upload form."""
@@ -21,18 +21,38 @@ _POLL_GROWTH = 1.25
 _MAX_POLL_SECONDS = 1.0
 """Short imports are seen to end at once, and long ones are not asked for all the time."""
 _TIMEOUT_SECONDS = 60
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 
 
 class ImportsClient:
-    """Posts files and polls imports; raises requests.HTTPError for what the API refuses."""
+    """Posts files and polls imports.
+
+    It keeps connections open: use it in a `with` statement, or close it.
+
+    Methods that answer with a response return refusals too (`is_success` tells); the others raise
+    httpx.HTTPStatusError. All raise httpx.TransportError where the API cannot be reached.
+    """
 
     def __init__(self, api_url: str, api_key: str, ca_file: Path | None = None) -> None:
         self._url = f"{api_url}/v1/contacts/imports"
-        self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {api_key}"
-        # Given with every request: requests prefers REQUESTS_CA_BUNDLE to a session's own setting.
-        self._ca_file = str(ca_file) if ca_file else None
-        self._verify = str(ca_file) if ca_file else True
+        self._key = {"Authorization": f"Bearer {api_key}"}
+        self._http = httpx.Client(
+            verify=ssl.create_default_context(cafile=ca_file) if ca_file else True,
+            timeout=_TIMEOUT_SECONDS,
+            follow_redirects=True,
+            # No proxy knows this machine's own addresses.
+            trust_env=urlsplit(api_url).hostname not in _THIS_MACHINE,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
 
     def post(
         self,
@@ -41,68 +61,66 @@ class ImportsClient:
         column_map: dict[str, Any],
         headers: dict[str, str] | None = None,
         **fields: str,
-    ) -> requests.Response:
+    ) -> httpx.Response:
         """Creates an import; the answer as it came."""
         content = file if isinstance(file, bytes) else file.read_bytes()
-        return self._session.post(
+        return self._http.post(
             self._url,
             files={"file": ("contacts.csv", content, "text/csv")},
             data={"projectId": project_id, "columnMap": json.dumps(column_map), **fields},
-            headers=headers,
-            timeout=_TIMEOUT_SECONDS,
-            verify=self._verify,
+            headers={**self._key, **(headers or {})},
         )
 
     def send(
         self, file: Path, project_id: str, column_map: dict[str, Any], **fields: Any
-    ) -> requests.Response:
+    ) -> httpx.Response:
         """Creates an import of a file of any size, with an upload form where it is too large to post."""
         if file.stat().st_size <= MOST_IN_ONE_REQUEST:
             return self.post(file, project_id, column_map, **fields)
         response = self.post_json(project_id, column_map, **fields)
-        if response.ok:
+        if response.is_success:
             with file.open("rb") as content:
                 self.upload(response.json()["data"]["upload"], content)
         return response
 
     def post_json(
         self, project_id: str, column_map: dict[str, Any], **fields: Any
-    ) -> requests.Response:
+    ) -> httpx.Response:
         """Creates an import that waits for its file; the answer, with an upload form, as it came."""
-        return self._session.post(
-            self._url,
+        return self._http.post(
+            f"{self._url}/uploads",
             json={"projectId": project_id, "columnMap": column_map, **fields},
-            timeout=_TIMEOUT_SECONDS,
-            verify=self._verify,
+            headers=self._key,
         )
 
     def upload(self, form: dict[str, Any], content: BinaryIO) -> None:
         """Sends a file with an upload form, a piece at a time; raises httpx.HTTPStatusError."""
-        verify = ssl.create_default_context(cafile=self._ca_file)
-        with httpx.Client(verify=verify, timeout=_UPLOAD_TIMEOUT_SECONDS) as http:
-            answer = http.post(form["url"], data=form["fields"], files={"file": content})
-        answer.raise_for_status()
+        self._http.post(
+            form["url"],
+            data=form["fields"],
+            files={"file": content},
+            timeout=_UPLOAD_TIMEOUT_SECONDS,
+        ).raise_for_status()
 
-    def list(self, project_id: str, **parameters: Any) -> requests.Response:
+    def list(self, project_id: str, **parameters: Any) -> httpx.Response:
         """A page of a project's imports, newest first; the answer as it came."""
-        return self._session.get(
-            self._url,
-            params={"projectId": project_id, **parameters},
-            timeout=_TIMEOUT_SECONDS,
-            verify=self._verify,
+        return self._http.get(
+            self._url, params={"projectId": project_id, **parameters}, headers=self._key
         )
 
-    def errors(self, import_id: str, **parameters: Any) -> requests.Response:
+    def errors(self, import_id: str, **parameters: Any) -> httpx.Response:
         """The failed rows of an import; the answer as it came, or where it was redirected to."""
         url = f"{self._url}/{import_id}/errors"
-        return self._session.get(
-            url, params=parameters, timeout=_TIMEOUT_SECONDS, verify=self._verify
-        )
+        return self._http.get(url, params=parameters, headers=self._key)
 
-    def get(self, import_id: str) -> requests.Response:
+    def failed_rows(self, import_id: str, **parameters: Any) -> httpx.Response:
+        """A page of the failed rows of an import, with their reasons; the answer as it came."""
+        url = f"{self._url}/{import_id}/failed-rows"
+        return self._http.get(url, params=parameters, headers=self._key)
+
+    def get(self, import_id: str) -> httpx.Response:
         """An import's status and counts; the answer as it came."""
-        url = f"{self._url}/{import_id}"
-        return self._session.get(url, timeout=_TIMEOUT_SECONDS, verify=self._verify)
+        return self._http.get(f"{self._url}/{import_id}", headers=self._key)
 
     def wait(
         self,

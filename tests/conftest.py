@@ -1,16 +1,20 @@
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
-from local.stack import ROOT, LocalStack, free_port
+from local.stack import LocalStack, free_port
 from tests import template
 
 BUCKET = "uploads"
+
+# How long one example takes depends on what else the machine does.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")
@@ -60,11 +64,8 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     stack = LocalStack(free_port(), state=tmp_path_factory.mktemp("deployed"), settings=settings)
     stack.start()
     try:
-        # Workers that run at the same time share the folder that is built in.
-        with (ROOT / "pyproject.toml").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            stack.build()
-            stack.deploy()
+        stack.build()
+        stack.deploy()
         _allow_what_the_emulator_calls_otherwise(stack)
         yield stack
     finally:

@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from contact_imports.files.records import Record, is_blank, read_header
+from contact_imports.files.records import Record, is_blank
 from contact_imports.files.split import mapped_cells
-from contact_imports.model.column_map import ColumnMap, find_columns, match_columns
+from contact_imports.files.table_end import is_rule, rows_end
+from contact_imports.model.column_map import ColumnMap, find_columns
 from contact_imports.model.contact import Contact, OnBlank, OnConflict, Outcome, apply_row
 from contact_imports.model.errors import RowError
 from contact_imports.model.row_validation import RowReader
@@ -35,7 +36,7 @@ class ReferenceImport:
 
 def reference_import(
     records: Iterable[Record],
-    column_map: ColumnMap | None,
+    column_map: ColumnMap,
     *,
     on_conflict: OnConflict = OnConflict.UPSERT,
     on_blank: OnBlank = OnBlank.KEEP,
@@ -44,17 +45,19 @@ def reference_import(
 ) -> ReferenceImport:
     """What an import of these records (header first) makes of the contacts that were there before.
 
-    Without a column map the header is matched by itself.
+    The rule under the header and the footer are no rows.
     """
-    records = iter(records)
-    header = read_header(records)
-    columns = find_columns(column_map or match_columns(header), header)
+    (_, header), *table = records
+    columns = find_columns(column_map, header)
+    if table and is_rule(table[0][1]):
+        del table[0]
+    del table[rows_end([record for _, record in table], columns) :]
     contacts = dict(before or {})
     counts: Counter[Outcome] = Counter()
     rows: list[int] = []
     errors: list[RowError] = []
     reader = RowReader(columns.fields, tags, on_blank)
-    for number, record in records:
+    for number, record in table:
         if is_blank(record):
             continue
         rows.append(number)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import base64
-import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
-from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.idempotency import (
     DynamoDBPersistenceLayer,
     IdempotencyConfig,
@@ -26,21 +27,38 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from contact_imports.api import openapi
-from contact_imports.api.requests import ImportForm, parse_form
+from contact_imports.api import openapi, parameters
+from contact_imports.api.access import authenticate, check_project, find_import, import_not_found
+from contact_imports.api.gateway_event import request_id, server_url, without_base_path
+from contact_imports.api.parameters import (
+    FailedRowsCursor,
+    FailedRowsPageSize,
+    IdempotencyKey,
+    ImportCursor,
+    ImportId,
+    OnlyStatus,
+    PageSize,
+    ProjectId,
+    ReportFormat,
+)
+from contact_imports.api.paths import (
+    ERRORS_PATH,
+    FAILED_ROWS_PATH,
+    IMPORT_PATH,
+    IMPORTS_PATH,
+    OPENAPI_PATH,
+    UPLOADS_PATH,
+    methods_of,
+)
+from contact_imports.api.requests import ImportRequest, check_json, parse_request
+from contact_imports.api.responses import refusal
 from contact_imports.aws.api_keys_table import ApiKey, ApiKeyTable, Scope
 from contact_imports.aws.clients import fast_session
 from contact_imports.aws.environment import ApiEnvironment
 from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.report_files import ReportFiles
 from contact_imports.aws.uploads_bucket import Uploads
-from contact_imports.jobs.create_import import (
-    authenticate,
-    check_project,
-    create_import,
-    get_import,
-    import_not_found,
-    request_identity,
-)
+from contact_imports.jobs.create_import import create_import
 from contact_imports.jobs.list_imports import (
     failed_rows_csv,
     failed_rows_page,
@@ -48,8 +66,6 @@ from contact_imports.jobs.list_imports import (
     report_name,
 )
 from contact_imports.model.errors import RequestError
-from contact_imports.model.import_job import Status
-from contact_imports.model.limits import MAX_IDEMPOTENCY_KEY_CHARS
 
 logger = Logger()
 app = APIGatewayRestResolver()
@@ -58,22 +74,7 @@ dynamodb = aws.client("dynamodb")
 # What it signs is used by others, later: in the bucket's own region, with today's signature.
 s3 = aws.client("s3", config=Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
 
-IMPORTS_PATH = "/v1/contacts/imports"
-IMPORT_ID = re.compile(r"[0-9a-fA-F]{24}")
 IDEMPOTENCY_SECONDS = 24 * 3600
-MAX_PAGE = 100
-MAX_ERRORS_PAGE = 1_000
-# Where each known path can be reached; whatever else comes is answered with 404 or 405.
-METHODS = {
-    re.compile(IMPORTS_PATH): "GET, POST",
-    re.compile(IMPORTS_PATH + "/[^/]+"): "GET",
-    re.compile(IMPORTS_PATH + "/[^/]+/errors"): "GET",
-    re.compile("/v1/openapi.json"): "GET",
-}
-
-ImportId = Annotated[
-    str, Path(description="Import job ID (MongoDB ObjectId)", pattern="^[0-9a-fA-F]{24}$")
-]
 
 
 @cache
@@ -89,6 +90,10 @@ def uploads() -> Uploads:
     return Uploads(s3, environment().UPLOADS_BUCKET)
 
 
+def reports() -> ReportFiles:
+    return ReportFiles(s3, environment().UPLOADS_BUCKET)
+
+
 def header(name: str) -> str | None:
     value = app.current_event.headers.get(name)
     return value if value is None else str(value)
@@ -96,7 +101,29 @@ def header(name: str) -> str | None:
 
 def api_key(scope: Scope) -> ApiKey:
     keys = ApiKeyTable(dynamodb, environment().API_KEYS_TABLE)
-    return authenticate(header("Authorization"), scope, keys)
+    return authenticate(header("Authorization"), header("X-API-Key"), scope, keys)
+
+
+def only_known_parameters(
+    app: APIGatewayRestResolver, next_middleware: NextMiddleware
+) -> Response[Any]:
+    """Refuses query parameters that the route does not take: one that is misspelled would be ignored."""
+    refuse_misplaced_parameters()
+    return next_middleware(app)
+
+
+def refuse_misplaced_parameters() -> None:
+    """Raises RequestError; a caller without access is told that instead."""
+    refusal = parameters.misplaced_parameter(app.context["_route"], app.current_event)
+    if refusal is not None:
+        check_access()
+        raise refusal
+
+
+def check_access() -> None:
+    if app.current_event.path != OPENAPI_PATH:
+        post = app.current_event.http_method == "POST"
+        api_key(Scope.WRITE if post else Scope.READ)
 
 
 @app.post(
@@ -106,46 +133,66 @@ def api_key(scope: Scope) -> ApiKey:
     description="Import contacts from an uploaded CSV file. The file is stored and processed in the background; "
     "poll `GET /v1/contacts/imports/{id}` for status and counts. Requires API key with audience:write.",
     tags=["Contacts"],
-    responses={
-        200: openapi.answer(
-            "Import accepted for background processing", openapi.ApiResponseContactImport
-        ),
-        **openapi.BAD_REQUEST,
-        **openapi.UNAUTHORIZED,
-        **openapi.FORBIDDEN,
-        **openapi.CONFLICT,
-        **openapi.TOO_LARGE,
-    },
+    responses=openapi.responses(
+        "Import accepted for background processing",
+        openapi.ApiResponseContactImport,
+        *(400, 401, 403, 409, 413),
+    ),
     enable_validation=True,
+    middlewares=[only_known_parameters],
 )
-def post_import(
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            alias="Idempotency-Key",
-            min_length=1,
-            max_length=MAX_IDEMPOTENCY_KEY_CHARS,
-            description="The same key and the same request give the same answer for 24 hours.",
-        ),
-    ] = None,
-) -> dict[str, Any]:
+def post_import(idempotency_key: IdempotencyKey = None) -> dict[str, Any]:
     key = api_key(Scope.WRITE)
-    form = parse_form(header("Content-Type"), request_body())
-    check_project(key, form.project_id)
-    return {"success": True, "data": create_once(key, idempotency_key, form)}
+    return accept(key, idempotency_key)
 
 
-def create_once(key: ApiKey, idempotency_key: str | None, form: ImportForm) -> dict[str, Any]:
+@app.post(
+    UPLOADS_PATH,
+    operation_id="CreateContactImportUpload",
+    summary="Create Contact Import Upload",
+    description="Ask for a form that uploads a CSV file of up to 5 GiB. The import is pending until the file is "
+    "uploaded; poll `GET /v1/contacts/imports/{id}` for status and counts. Requires API key with audience:write.",
+    tags=["Contacts"],
+    responses=openapi.responses(
+        "Import that waits for its file",
+        openapi.ApiResponseContactImportUpload,
+        *(400, 401, 403, 409, 413),
+    ),
+    enable_validation=True,
+    middlewares=[only_known_parameters],
+)
+def post_import_upload(idempotency_key: IdempotencyKey = None) -> dict[str, Any]:
+    key = api_key(Scope.WRITE)
+    check_json(header("Content-Type"))
+    return accept(key, idempotency_key)
+
+
+@app.get(UPLOADS_PATH, include_in_schema=False)
+def get_import_upload() -> Response[dict[str, Any]]:
+    """Else the next route would take the path's last word for an import's id."""
+    return wrong_method(methods_of(UPLOADS_PATH))
+
+
+def accept(key: ApiKey, idempotency_key: str | None) -> dict[str, Any]:
+    asked = parse_request(header("Content-Type"), request_body(), header("Content-Encoding"))
+    check_project(key, asked.project_id)
+    return {"success": True, "data": create_once(key, idempotency_key, asked)}
+
+
+def create_once(key: ApiKey, idempotency_key: str | None, asked: ImportRequest) -> dict[str, Any]:
     """Creates an import, or answers as before where the key of the request was used for it."""
 
     def create(*, request: dict[str, str]) -> dict[str, Any]:
-        created = create_import(form, import_table(), uploads(), datetime.now(UTC))
+        now = datetime.now(UTC)
+        created = create_import(
+            asked.project_id, asked.options, asked.file, import_table(), uploads(), now
+        )
         logger.info(
-            "import accepted", import_id=created["id"], project_id=form.project_id, key_id=key.id
+            "import accepted", import_id=created["id"], project_id=asked.project_id, key_id=key.id
         )
         return created
 
-    request = {"key": f"{key.id}:{idempotency_key}", "request": request_identity(form)}
+    request = {"key": f"{key.id}:{idempotency_key}", "request": asked.identity}
     if idempotency_key is None:
         return create(request=request)
     store = DynamoDBPersistenceLayer(environment().IDEMPOTENCY_TABLE, boto3_client=dynamodb)
@@ -167,13 +214,12 @@ def create_once(key: ApiKey, idempotency_key: str | None, form: ImportForm) -> d
         answer: dict[str, Any] = once(request=request)
     except IdempotencyValidationError:
         message = "This Idempotency-Key was used for another request. Use a new one."
-        raise RequestError(409, "IDEMPOTENCY_CONFLICT", message) from None
+        raise RequestError("IDEMPOTENCY_CONFLICT", message) from None
     except IdempotencyAlreadyInProgressError:
         message = (
             "The first request with this Idempotency-Key is under way. Try it again in a while."
         )
-        headers = {"Retry-After": "1"}
-        raise RequestError(409, "IDEMPOTENCY_IN_PROGRESS", message, headers=headers) from None
+        raise RequestError("IDEMPOTENCY_IN_PROGRESS", message) from None
     return answer
 
 
@@ -183,22 +229,15 @@ def create_once(key: ApiKey, idempotency_key: str | None, form: ImportForm) -> d
     summary="List Contact Imports",
     description="The imports of a project, newest first. Requires API key with audience:read.",
     tags=["Contacts"],
-    responses={
-        200: openapi.answer("Imports", openapi.ApiResponseContactImportList),
-        **openapi.BAD_REQUEST,
-        **openapi.UNAUTHORIZED,
-        **openapi.FORBIDDEN,
-    },
+    responses=openapi.responses("Imports", openapi.ApiResponseContactImportList, 400, 401, 403),
     enable_validation=True,
+    middlewares=[only_known_parameters],
 )
 def get_imports(
-    project_id: Annotated[str, Query(alias="projectId", description="Project ID")],
-    status: Annotated[Status | None, Query(description="Only those with this status")] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many")] = 20,
-    cursor: Annotated[
-        str | None,
-        Query(pattern="^[0-9a-f]{24}$", description="The next_cursor of the page before"),
-    ] = None,
+    project_id: ProjectId,
+    status: OnlyStatus = None,
+    limit: PageSize = 20,
+    cursor: ImportCursor = None,
 ) -> dict[str, Any]:
     key = api_key(Scope.READ)
     check_project(key, project_id)
@@ -207,71 +246,92 @@ def get_imports(
 
 
 @app.get(
-    IMPORTS_PATH + "/<id>",
+    IMPORT_PATH,
     operation_id="GetContactImport",
     summary="Get Contact Import",
     description="Get a contact import's status and counts. Requires API key with audience:read.",
     tags=["Contacts"],
-    responses={
-        200: openapi.answer("Import status and counts", openapi.ApiResponseContactImportStatus),
-        **openapi.UNAUTHORIZED,
-        **openapi.NOT_FOUND,
-    },
+    responses=openapi.responses(
+        "Import status and counts",
+        openapi.ApiResponseContactImportStatus,
+        *(400, 401, 403, 404),
+    ),
+    middlewares=[only_known_parameters],
 )
 def get_import_status(id: ImportId) -> dict[str, Any]:  # noqa: A002
     key = api_key(Scope.READ)
-    job = get_import(key, checked_id(id), import_table())
+    job = find_import(key, id, import_table())
     return {"success": True, "data": job.as_api(datetime.now(UTC))}
 
 
 @app.get(
-    IMPORTS_PATH + "/<id>/errors",
-    operation_id="GetContactImportErrors",
-    summary="Get Contact Import Errors",
-    description="The failed rows of an import that has ended: as CSV with their original cells, to be mended and "
-    "sent again, or with format=json their numbers and reasons, in pages. A large CSV is answered with a "
-    "redirect. Requires API key with audience:read.",
+    ERRORS_PATH,
+    operation_id="DownloadContactImportFailedRows",
+    summary="Download Contact Import Failed Rows",
+    description="The failed rows of an import that has ended, as CSV with their original cells, to be mended and "
+    "sent again; with format=spreadsheet as CSV that a spreadsheet opens without running formulas, which can be sent "
+    "again as well. Follow redirects: a large report is answered with one. Requires API key with audience:read.",
     tags=["Contacts"],
-    responses={
-        200: {
-            "description": "Failed rows",
-            "content": {
-                "text/csv": {"schema": {"type": "string"}},
-                "application/json": {"model": openapi.ApiResponseFailedRowList},
-            },
-        },
-        302: {"description": "Where the CSV is, if it is large"},
-        **openapi.BAD_REQUEST,
-        **openapi.UNAUTHORIZED,
-        **openapi.NOT_FOUND,
-        **openapi.CONFLICT,
-    },
+    responses=openapi.CSV_REPORT | openapi.refusals(400, 401, 403, 404, 409),
     enable_validation=True,
+    middlewares=[only_known_parameters],
 )
 def get_import_errors(
     id: ImportId,  # noqa: A002
-    format: Annotated[Literal["csv", "json"], Query(description="csv or json")] = "csv",  # noqa: A002
-    limit: Annotated[int, Query(ge=1, le=MAX_ERRORS_PAGE, description="How many, of json")] = 100,
-    cursor: Annotated[
-        int, Query(ge=0, description="The next_cursor of the page before, of json")
-    ] = 0,
+    format: ReportFormat = "csv",  # noqa: A002
+    limit: parameters.OldFailedRowsPageSize = 100,
+    cursor: parameters.OldFailedRowsCursor = "0",
 ) -> Response[Any]:
-    key = api_key(Scope.READ)
-    job = get_import(key, checked_id(id), import_table())
-    now = datetime.now(UTC)
     if format == "json":
-        data = failed_rows_page(job, uploads(), limit, cursor, now)
-        return Response(200, content_types.APPLICATION_JSON, {"success": True, "data": data})
-    report = failed_rows_csv(job, uploads(), now)
+        # Before it had a path of its own.
+        return Response(200, content_types.APPLICATION_JSON, get_failed_rows(id, limit, cursor))
+    key = api_key(Scope.READ)
+    job = find_import(key, id, import_table())
+    report = failed_rows_csv(
+        job, reports(), datetime.now(UTC), for_spreadsheet=format == "spreadsheet"
+    )
     if report.url is not None:
         return Response(302, content_types.TEXT_PLAIN, "", headers={"Location": report.url})
     headers = {"Content-Disposition": f'attachment; filename="{report_name(job)}"'}
     return Response(200, "text/csv; charset=utf-8", report.text, headers=headers)
 
 
-@app.get("/v1/openapi.json", include_in_schema=False)
+@app.get(
+    FAILED_ROWS_PATH,
+    operation_id="ListContactImportFailedRows",
+    summary="List Contact Import Failed Rows",
+    description="The failed rows of an import that has ended, with their numbers and reasons, in pages. "
+    "Requires API key with audience:read.",
+    tags=["Contacts"],
+    responses=openapi.responses(
+        "Failed rows", openapi.ApiResponseFailedRowList, 400, 401, 403, 404, 409
+    ),
+    enable_validation=True,
+    middlewares=[only_known_parameters],
+)
+def get_failed_rows(
+    id: ImportId,  # noqa: A002
+    limit: FailedRowsPageSize = 100,
+    cursor: FailedRowsCursor = "0",
+) -> dict[str, Any]:
+    key = api_key(Scope.READ)
+    job = find_import(key, id, import_table())
+    data = failed_rows_page(job, reports(), limit, int(cursor), datetime.now(UTC))
+    return {"success": True, "data": data}
+
+
+@app.get(
+    OPENAPI_PATH,
+    operation_id="GetOpenApiDocument",
+    summary="Get OpenAPI Document",
+    description="This document. Needs no API key.",
+    tags=["Description"],
+    responses=openapi.responses("This document", None, 400),
+    middlewares=[only_known_parameters],
+)
 def get_openapi() -> dict[str, Any]:
-    return openapi_document()
+    servers = [{"url": server_url(app.current_event.raw_event, OPENAPI_PATH)}]
+    return openapi_document() | {"servers": servers}
 
 
 @cache
@@ -279,24 +339,19 @@ def openapi_document() -> dict[str, Any]:
     return openapi.document(app)
 
 
-def checked_id(import_id: str) -> str:
-    if IMPORT_ID.fullmatch(import_id) is None:
-        raise import_not_found()
-    return import_id.lower()
-
-
 def request_body() -> bytes:
     event = app.current_event
     body = event.body or ""
-    return base64.b64decode(body) if event.is_base64_encoded else body.encode()
+    return (
+        base64.b64decode(body) if event.is_base64_encoded else body.encode(errors="surrogatepass")
+    )
 
 
-def refuse(error: RequestError) -> Response[dict[str, Any]]:
-    answer: dict[str, Any] = {"success": False, "error": error.message, "code": error.code}
-    if error.data:
-        answer["data"] = dict(error.data)
-    logger.info("request refused", status=error.status, code=error.code)
-    return Response(error.status, content_types.APPLICATION_JSON, answer, headers=error.headers)
+def refuse(
+    error: RequestError, headers: Mapping[str, str] | None = None
+) -> Response[dict[str, Any]]:
+    logger.info("request refused", code=error.code)
+    return refusal(error, headers)
 
 
 @app.exception_handler(RequestError)  # type: ignore[untyped-decorator]
@@ -306,45 +361,47 @@ def request_error(error: RequestError) -> Response[dict[str, Any]]:
 
 @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
 def invalid_parameter(error: RequestValidationError) -> Response[dict[str, Any]]:
-    """A parameter that is wrong, by name. Who may not ask at all is told that instead."""
-    post = app.current_event.http_method == "POST"
+    """A parameter that is wrong, by name. A caller without access is told that instead."""
     try:
-        api_key(Scope.WRITE if post else Scope.READ)
+        check_access()
+        if error.errors()[0]["loc"][0] == "path":
+            raise import_not_found()
+        refuse_misplaced_parameters()
     except RequestError as refusal:
         return refuse(refusal)
-    where, name = error.errors()[0]["loc"][:2]
-    if where == "path":
-        return refuse(import_not_found())
-    if where == "header":
-        message = f"Idempotency-Key must have 1 to {MAX_IDEMPOTENCY_KEY_CHARS} characters."
-        return refuse(RequestError(400, "INVALID_IDEMPOTENCY_KEY", message))
-    message = f"The parameter {name} is missing or not valid: {error.errors()[0]['msg'].lower()}."
-    return refuse(RequestError(400, "INVALID_PARAMETER", message, data={"field": name}))
+    return refuse(parameters.invalid_parameter(app.context["_route"], error))
 
 
 @app.not_found
 def no_route(_: NotFoundError) -> Response[dict[str, Any]]:
     event = app.current_event
-    for known, methods in METHODS.items():
-        if known.fullmatch(event.path):
-            if event.http_method in methods.split(", "):
-                # An import id of characters that no route takes.
-                return refuse(import_not_found())
-            message = f"This path takes {methods} alone."
-            return refuse(
-                RequestError(405, "METHOD_NOT_ALLOWED", message, headers={"Allow": methods})
-            )
-    message = f"There is no such path. Use {IMPORTS_PATH}; /v1/openapi.json describes the API."
-    return refuse(RequestError(404, "NOT_FOUND", message))
+    methods = methods_of(event.path)
+    if event.http_method in methods:
+        # An import id of characters that no route takes.
+        return refuse(import_not_found())
+    if methods:
+        return wrong_method(methods)
+    message = f"There is no such path. Use {IMPORTS_PATH}; {OPENAPI_PATH} describes the API."
+    return refuse(RequestError("NOT_FOUND", message))
+
+
+def wrong_method(methods: tuple[str, ...]) -> Response[dict[str, Any]]:
+    allowed = ", ".join(methods)
+    message = f"This path takes only {allowed}."
+    return refuse(RequestError("METHOD_NOT_ALLOWED", message), {"Allow": allowed})
 
 
 @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
 def internal_error(_: Exception) -> Response[dict[str, Any]]:
     logger.exception("request failed")
     message = "The request failed on our side. Try it again in a while."
-    return refuse(RequestError(500, "INTERNAL_ERROR", message))
+    return refuse(RequestError("INTERNAL_ERROR", message))
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(
+    clear_state=True, correlation_id_path=correlation_paths.API_GATEWAY_REST
+)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    return app.resolve(event, context)
+    answer: dict[str, Any] = app.resolve(without_base_path(event), context)
+    answer["multiValueHeaders"][openapi.REQUEST_ID_HEADER] = [request_id(event)]
+    return answer

@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from contact_imports.aws.clients import FAST, fast_session
 from contact_imports.aws.environment import ProcessorEnvironment
 from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.report_files import ReportFiles
 from contact_imports.aws.row_queue import RowQueue
 from contact_imports.aws.tags_table import TagTable
 from contact_imports.aws.uploads_bucket import Uploads
@@ -40,6 +41,7 @@ def lambda_handler(event: S3Event, context: LambdaContext) -> None:
         processed = process_upload(
             upload,
             Uploads(s3, names.UPLOADS_BUCKET),
+            ReportFiles(s3, names.UPLOADS_BUCKET),
             ImportTable(dynamodb, names.IMPORTS_TABLE),
             TagTable(dynamodb, names.TAGS_TABLE),
             RowQueue(sqs, names.ROW_QUEUE_URL),

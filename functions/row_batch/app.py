@@ -13,7 +13,9 @@ from contact_imports.aws.clients import fast_dynamodb_client
 from contact_imports.aws.contacts_table import DRY_RUN_LIFETIME, ContactTable
 from contact_imports.aws.environment import RowBatchEnvironment
 from contact_imports.aws.imports_table import ImportTable
-from contact_imports.jobs.apply_row_batch import take_message
+from contact_imports.aws.progress_records import ProgressRecords
+from contact_imports.aws.project_writes import ProjectWrites
+from contact_imports.jobs.apply_row_batch import RowBatchStores, handle_message
 from contact_imports.messages.row_messages import decode_message
 from contact_imports.messages.sqs_event import BatchFailures, SqsRecord, failures_of, records_of
 
@@ -22,23 +24,25 @@ dynamodb = fast_dynamodb_client()
 
 
 @cache
-def tables() -> tuple[ImportTable, ContactTable, ContactTable]:
+def stores() -> RowBatchStores:
     names = RowBatchEnvironment.read()
-    return (
+    return RowBatchStores(
         ImportTable(dynamodb, names.IMPORTS_TABLE),
+        ProgressRecords(dynamodb, names.IMPORTS_TABLE),
+        ProjectWrites(dynamodb, names.IMPORTS_TABLE),
         ContactTable(dynamodb, names.CONTACTS_TABLE),
         ContactTable(dynamodb, names.DRY_RUN_CONTACTS_TABLE, DRY_RUN_LIFETIME),
     )
 
 
-def take_record(record: SqsRecord) -> None:
-    taken = take_message(decode_message(record.body), *tables(), datetime.now(UTC))
+def handle_record(record: SqsRecord) -> None:
+    result = handle_message(decode_message(record.body), stores(), datetime.now(UTC))
     logger.info(
         "row batch applied",
-        import_id=taken.import_id,
-        partition=taken.partition,
-        seq=taken.seq,
-        rows=taken.outcomes,
+        import_id=result.import_id,
+        partition=result.partition,
+        seq=result.seq,
+        rows=result.outcomes,
     )
 
 
@@ -51,10 +55,10 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> BatchFailur
             failed.append(record)
             continue
         try:
-            take_record(record)
+            handle_record(record)
         except Exception as error:
             logger.exception(
-                "row batch failed", message_id=record.messageId, error=type(error).__name__
+                "row batch failed", message_id=record.message_id, error=type(error).__name__
             )
             failed.append(record)
     return failures_of(failed)

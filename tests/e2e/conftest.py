@@ -2,19 +2,22 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import httpx
 import pytest
-import requests
 
 from contact_imports.model.contact import Contact
 from local.client import ImportsClient
+from local.emulator import http_client
 from local.stack import LocalStack
-from tests.harness import contacts_of
+from tests.pipeline import contacts_of
 
 T = TypeVar("T")
+
+REQUEST_SECONDS = 30
 
 END_SECONDS = 120
 """How long a test waits for an import to end; far more than it takes."""
@@ -37,6 +40,7 @@ class Account:
     stack: LocalStack
     project: str
     key: str
+    _clients: dict[str, ImportsClient] = field(default_factory=dict)
 
     @property
     def client(self) -> ImportsClient:
@@ -44,12 +48,23 @@ class Account:
 
     def client_with(self, key: str) -> ImportsClient:
         """A client with another key."""
-        return ImportsClient(self.stack.api_url, key, self.stack.ca_file)
+        if key not in self._clients:
+            self._clients[key] = ImportsClient(self.stack.api_url, key, self.stack.ca_file)
+        return self._clients[key]
 
-    def request(self, method: str, path: str, **options: Any) -> requests.Response:
-        """Any request to the API, without a key."""
-        url = self.stack.api_url + path
-        return requests.request(method, url, timeout=30, verify=str(self.stack.ca_file), **options)
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Any request to the API, without a key; redirects are not followed."""
+        return self.fetch(method, self.stack.api_url + path, **options)
+
+    def fetch(self, method: str, url: str, **options: Any) -> httpx.Response:
+        """Any request to any address of the stack; redirects are not followed."""
+        with http_client(self.stack.ca_file, REQUEST_SECONDS) as http:
+            return http.request(method, url, follow_redirects=False, **options)
+
+    def close(self) -> None:
+        """Closes the clients."""
+        for client in self._clients.values():
+            client.close()
 
     def run(self, content: bytes, column_map: dict[str, Any], **fields: Any) -> dict[str, Any]:
         """One import over HTTP, until it has ended."""
@@ -64,6 +79,8 @@ class Account:
 
 
 @pytest.fixture
-def account(deployed: LocalStack) -> Account:
+def account(deployed: LocalStack) -> Iterator[Account]:
     project = f"p-{secrets.token_hex(4)}"
-    return Account(deployed, project, deployed.make_key(projects=(project,)))
+    account = Account(deployed, project, deployed.make_key(projects=(project,)))
+    yield account
+    account.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
+import pytest
 import schemathesis
 
 from local.stack import ROOT
@@ -21,13 +23,15 @@ CHECKS = (
 PHASES = "examples,coverage,fuzzing"
 
 
-def test_no_response_that_the_contract_does_not_describe(account: Account) -> None:
+@pytest.mark.parametrize("document", ["tests/contract/openapi.yaml", "/v1/openapi.json"])
+def test_no_response_that_the_document_does_not_describe(account: Account, document: str) -> None:
+    """The specified document, and the one that the API serves."""
     created = account.client.post(b"Email\na@example.com\n", account.project, {"email": "Email"})
     import_id = created.json()["data"]["id"]
     configuration = f"""
-[[operations]]
-include-path = "/v1/contacts/imports/{{id}}"
-parameters = {{ id = "{import_id}" }}
+[parameters]
+id = "{import_id}"
+projectId = "{account.project}"
 
 [phases.coverage]
 unexpected-methods = []
@@ -39,7 +43,7 @@ unexpected-methods = []
             ROOT / ".venv" / "bin" / "schemathesis",
             *("--config-file", path),
             "run",
-            ROOT / "tests" / "contract" / "openapi.yaml",
+            account.stack.api_url + document if document.startswith("/") else ROOT / document,
             *("--url", account.stack.api_url),
             *("--tls-verify", str(account.stack.ca_file)),
             *("--header", f"Authorization: Bearer {account.key}"),
@@ -55,7 +59,7 @@ unexpected-methods = []
         cwd=account.stack.state,
     )
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
-    assert "2 passed" in result.stdout or "No issues found" in result.stdout, result.stdout
+    assert re.search(r"Selected: (\d+)/\1\n *Tested: \1\n", result.stdout), result.stdout
 
 
 def test_the_answers_that_people_get_are_the_contracts(account: Account) -> None:
@@ -84,4 +88,5 @@ def test_the_answers_that_people_get_are_the_contracts(account: Account) -> None
     ]
     for operation, status, answer in answers:
         assert answer.status_code == status
+        answer.request.read()  # httpx does not keep what it sent; schemathesis asks for it
         operation.validate_response(answer)

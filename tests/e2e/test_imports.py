@@ -16,7 +16,7 @@ from contact_imports.model.contact import Contact, OnConflict
 from contact_imports.model.import_job import ImportOptions
 from local import sample
 from tests.e2e.conftest import Account
-from tests.harness import counts_of, expected
+from tests.oracle import counts_of, expected
 
 COLUMN_MAP = sample.COLUMN_MAP
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from contact_imports.aws.imports_table import ImportTable
-from contact_imports.files.split import MAX_PARTITIONS
+from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.model.column_map_json import parse_column_map
 from contact_imports.model.import_job import ImportOptions
+from contact_imports.model.progress import MAX_PARTITIONS
 from local import sample
 from tests.e2e.conftest import Account
-from tests.harness import counts_of, expected
+from tests.oracle import counts_of, expected
 
 ROWS = 20_000
 KILLS = 8
@@ -99,10 +99,10 @@ def test_an_import_survives_kills(
         ended.set()
         killer.join()
     assert killed.total() >= KILLS // 2
-    imports = ImportTable(
+    progress = ProgressRecords(
         account.stack.client("dynamodb"), account.stack.outputs["ImportsTableName"]
     )
-    errors = imports.errors(import_id, MAX_PARTITIONS)
+    errors = progress.errors(import_id, MAX_PARTITIONS)
     given_up = {error.row for error in errors if error.code == "not_processed"}
     options = ImportOptions(parse_column_map(json.dumps(sample.COLUMN_MAP)))
     reference = expected(content, options, leave_out=given_up)

@@ -22,14 +22,9 @@ from local.client import ImportsClient
 from local.stack import ROOT, LocalStack
 from tests.conftest import BUCKET
 from tests.e2e.conftest import Account
-from tests.harness import (
-    Pipeline,
-    contacts_of,
-    counts_of,
-    ended_event,
-    expected,
-    many_contacts_of,
-)
+from tests.events import ended_event
+from tests.oracle import counts_of, expected
+from tests.pipeline import Pipeline, contacts_of, many_contacts_of
 
 pytestmark = pytest.mark.long
 
@@ -89,7 +84,7 @@ def test_a_million_rows_in_one_file(account: Account, tmp_path: Path) -> None:
 MEASURE = """
 import json, sys, time
 sys.path[:0] = [{root!r}, {layer!r}]
-from tests.harness import Context, handler
+from tests.events import Context, handler
 module = handler({function!r})
 started = time.monotonic()
 module.lambda_handler(json.load(sys.stdin), Context())
@@ -139,10 +134,10 @@ def test_a_report_of_a_million_rows_is_made_in_flat_memory(
         pipeline.drain()
         assert pipeline.get(job).counts.failed == rows
         peaks[rows], cpu, seconds = _measure("import_ended", ended_event(job.id))
-        lines = pipeline.uploads.report(job).decode("utf-8-sig").splitlines()
+        lines = pipeline.reports.report(job).decode("utf-8-sig").splitlines()
         assert len(lines) == rows + 1
         assert lines[-1].startswith(f"no email {rows - 1},Name {rows - 1},{rows + 1},invalid_email")
-        last = json.loads(pipeline.uploads.error_page(job, rows // 1_000 - 1) or b"")
+        last = json.loads(pipeline.reports.error_page(job, rows // 1_000 - 1) or b"")
         assert last[-1]["row"] == rows + 1
         print(
             f"\na report of {rows:,} failed rows: {seconds:.0f} s, {cpu:.0f} s of CPU, "

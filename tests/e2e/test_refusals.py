@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
+import httpx
 import pytest
-import requests
 
 from contact_imports.aws.api_keys_table import ApiKeyTable, Scope, key_id_of
 from contact_imports.model.limits import MAX_UPLOAD_BYTES
 from tests.e2e.conftest import Account
+from tests.e2e.refused import assert_refused
 
 FILE = b"Email,Name\na@example.com,A\n"
 COLUMN_MAP = {"email": "Email"}
 PATH = "/v1/contacts/imports"
 NO_IMPORT = "0123456789abcdef01234567"
-
-
-def assert_refused(response: requests.Response, status: int, code: str) -> dict[str, Any]:
-    assert response.status_code == status, response.text
-    assert response.headers["Content-Type"] == "application/json"
-    answer: dict[str, Any] = response.json()
-    assert answer["success"] is False
-    assert answer["code"] == code
-    assert len(answer["error"]) > 20
-    assert set(answer) <= {"success", "error", "code", "data"}
-    return answer
 
 
 @pytest.mark.parametrize(
@@ -34,7 +25,6 @@ def assert_refused(response: requests.Response, status: int, code: str) -> dict[
         None,
         "",
         "Bearer",
-        "Bearer ",
         "Basic abc",
         "Bearer nonsense",
         "Bearer ci_0123456789ab_" + "x" * 43,
@@ -97,7 +87,7 @@ def test_an_import_that_does_not_exist(account: Account, import_id: str) -> None
         (b'"Email\n', {}, "UNREADABLE_FILE", "file", "line 1"),
         (b"E-mail,Name\n", {}, "COLUMN_NOT_FOUND", "email", "Did you mean 'E-mail'?"),
         (b"Email,Email\n", {}, "AMBIGUOUS_COLUMN", "email", "columns 1, 2"),
-        (b"Email;Name\n", {}, "COLUMN_NOT_FOUND", "email", "semicolons"),
+        (b"Email;Name\n", {}, "COLUMN_NOT_FOUND", "email", "The columns are: 'Email;Name'. If the file is separated by semicolons"),
         (FILE, {"onConflict": "merge"}, "INVALID_FIELD", "onConflict", "'upsert' or 'skip'"),
         (FILE, {"delimiter": "::"}, "INVALID_FIELD", "delimiter", "one character"),
         (FILE, {"tags": "a,,b"}, "INVALID_TAGS", "tags", "tag 2 is empty"),
@@ -108,6 +98,11 @@ def test_an_import_that_does_not_exist(account: Account, import_id: str) -> None
         (FILE, {"columnMap": '{"email":["Email"]}'}, "INVALID_COLUMN_MAP", "columnMap", "valid string"),
         (FILE, {"projectId": "a/b"}, "INVALID_FIELD", "projectId", "letters, digits"),
         (FILE, {"colour": "red"}, "UNKNOWN_FIELD", None, "onConflict"),
+        (FILE, {"project_id": "x"}, "UNKNOWN_FIELD", None, "'project_id', which is not known. Did you mean 'projectId'?"),
+        (FILE, {"columnMap": '{"Email":"email"}'}, "INVALID_COLUMN_MAP", "columnMap", "the wrong way round"),
+        (FILE, {"tags": '"a"'}, "INVALID_TAGS", "tags", "JSON array"),
+        (FILE, {"projectId": ""}, "INVALID_FIELD", "projectId", "empty"),
+        (FILE, {"encoding": "utf-9"}, "INVALID_FIELD", "encoding", "not an encoding"),
     ],
 )  # fmt: skip
 def test_a_form_that_is_wrong(
@@ -138,10 +133,34 @@ def test_a_field_that_is_missing(account: Account, missing: str) -> None:
 
 
 def test_what_is_not_multipart(account: Account) -> None:
-    assert_refused(post(account, data=FILE), 400, "NOT_MULTIPART")
+    assert_refused(post(account, content=FILE), 400, "NOT_MULTIPART")
     assert_refused(post(account), 400, "NOT_MULTIPART")
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    assert_refused(post(account, data=b"garbage", headers=headers), 400, "INVALID_MULTIPART")
+    assert_refused(post(account, content=b"garbage", headers=headers), 400, "INVALID_MULTIPART")
+
+
+def test_json_that_cannot_be_read(account: Account) -> None:
+    headers = {"Content-Type": "application/json"}
+    for content, said in (
+        (b'{\n"projectId": x}', "line 2, column 14"),
+        (b'{"projectId":"\xff"}', "not UTF-8"),
+        (gzip.compress(b"{}"), "JSON"),
+    ):
+        answer = assert_refused(
+            post(account, content=content, headers=headers), 400, "INVALID_JSON"
+        )
+        assert said in answer["error"]
+
+
+def test_a_key_may_be_in_another_header(account: Account) -> None:
+    for headers in ({"Authorization": f"ApiKey {account.key}"}, {"X-API-Key": account.key}):
+        response = account.request("GET", f"{PATH}/{NO_IMPORT}", headers=headers)
+        assert_refused(response, 404, "IMPORT_NOT_FOUND")
+    quoted = {"Authorization": f'Bearer "{account.key}"'}
+    response = account.request("GET", f"{PATH}/{NO_IMPORT}", headers=quoted)
+    answer = assert_refused(response, 401, "UNAUTHENTICATED")
+    assert "in quotes" in answer["error"]
+    assert account.key not in response.text
 
 
 def test_a_body_that_is_too_large(account: Account) -> None:
@@ -163,6 +182,8 @@ def test_an_unknown_path(account: Account, path: str, method: str) -> None:
 def test_a_wrong_method(account: Account, method: str) -> None:
     for path, allowed in (
         (PATH, "GET, POST"),
+        (f"{PATH}/uploads", "POST"),
+        (f"{PATH}/{NO_IMPORT}/failed-rows", "GET"),
         (f"{PATH}/{NO_IMPORT}", "GET"),
         (f"{PATH}/{NO_IMPORT}/errors", "GET"),
         ("/v1/openapi.json", "GET"),
@@ -180,9 +201,7 @@ def test_what_is_refused_leaves_nothing_behind(account: Account) -> None:
     assert _count_imports(account) == before
 
 
-def post(
-    account: Account, headers: dict[str, str] | None = None, **request: Any
-) -> requests.Response:
+def post(account: Account, headers: dict[str, str] | None = None, **request: Any) -> httpx.Response:
     headers = {"Authorization": f"Bearer {account.key}", **(headers or {})}
     return account.request("POST", PATH, headers=headers, **request)
 

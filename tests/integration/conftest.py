@@ -6,7 +6,7 @@ import pytest
 
 from local.stack import LocalStack
 from tests.conftest import BUCKET
-from tests.harness import Pipeline
+from tests.pipeline import Pipeline
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,9 @@ from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnConflict, Outcome, Row
 from contact_imports.model.import_job import Import, ImportOptions, Status
 from contact_imports.model.row_validation import RowReader
-from tests.harness import Context, Pipeline, expected, handler, possible_contacts, sqs_event
+from tests.events import Context, handler, sqs_event
+from tests.oracle import expected, possible_contacts
+from tests.pipeline import Pipeline
 
 COLUMN_MAP = ColumnMap(email="Email", firstName="First", customFields={"plan": "Plan"})
 FIELDS = ("email", "firstName", "customFields.plan")

@@ -5,17 +5,23 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from botocore.response import StreamingBody
 
-from contact_imports.aws.uploads_bucket import Uploads
+from contact_imports.aws.report_files import misplaced_result_key
+from contact_imports.aws.uploads_bucket import Uploads, import_of_key
+from contact_imports.jobs.list_imports import import_entry, list_imports
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict
 from contact_imports.model.import_job import Import, ImportOptions, Status, Upload
-from tests.harness import Context, Pipeline, counts_of, expected, failure_event, handler
+from tests.events import Context, failure_event, handler
+from tests.oracle import counts_of, expected
+from tests.pipeline import Pipeline
 
 HEADER_SPEAKS = ImportOptions(None, delimiter=None)
 FILE = "E-mail Address;First Name;Plan\na@example.com;Zoë;pro\nno email;B;\na@example.com;;free\n"
@@ -73,12 +79,51 @@ def test_the_result_and_the_failed_rows_are_left_beside_it(
     job = run(pipeline, project, pipeline.drop(f"drop/{project}/a/c.csv", FILE.encode()))
     assert job.completed_at is not None
     result = json.loads(text_of(pipeline, f"results/{project}/a/c.csv.result.json"))
-    assert result == job.as_api(job.completed_at)
+    assert result == import_entry(job, job.completed_at)
     assert result["status"] == "completed"
     assert text_of(pipeline, f"results/{project}/a/c.csv.errors.csv").splitlines() == [
         "E-mail Address;First Name;Plan;import_row;import_error",
-        "no email;B;;3;invalid_email: The email is not a valid address.",
+        "no email;B;;3;invalid_email: The email has no @. Give an address such as ann@example.org.",
     ]
+
+
+def test_what_was_skipped_and_chosen_is_told_and_the_report_can_be_sent_again(
+    pipeline: Pipeline, project: str
+) -> None:
+    content = (
+        "Kontakte, Stand 1.1.\n\n"
+        "E-Mail;E-Mail-Adresse;Notiz;Notiz;Telefon;Handy\n"
+        'ja;a@example.com;eins;zwei;;"0151\n5550100"\n'
+        "nein;niemand;eins;;;0151 5550101\n"
+        "\nSumme: 2;;;;;\n"
+    )
+    key = f"drop/{project}/c.csv"
+    job = run(pipeline, project, pipeline.drop(key, content.encode()))
+    assert job.counts.as_dict() == {
+        "total": 2, "created": 1, "updated": 0, "skipped": 0, "failed": 1
+    }  # fmt: skip
+    contact = pipeline.contacts_of(project)["a@example.com"]
+    assert contact.fields == {"phone": "0151\n5550100"}
+    assert contact.custom_fields == {"E-Mail": "ja", "Notiz": "eins", "Notiz (2)": "zwei"}
+    result = json.loads(text_of(pipeline, f"results/{project}/c.csv.result.json"))
+    listed = list_imports(pipeline.imports, project, None, 10, None, datetime.now(UTC))["data"]
+    assert listed == [result]
+    codes = [note["code"] for note in result["notes"]]
+    assert codes == ["lines_skipped", "column_chosen", "column_renamed", "footer_skipped"]
+    assert result["options"]["delimiter"] == ";"
+    assert result["options"]["columnMap"]["email"] == "E-Mail-Adresse"
+    # Rows and lines are those of the file.
+    (row,) = pipeline.report(job)
+    assert (row["row"], row["line"]) == (5, 6)
+    report = text_of(pipeline, f"results/{project}/c.csv.errors.csv")
+    mended = report.replace("niemand", "b@example.com")
+    pipeline.process(pipeline.drop(f"drop/{project}/again.csv", mended.encode()))
+    pipeline.drain()
+    again = imports_of(pipeline, project)[0]
+    assert again.options.column_map == job.options.column_map
+    assert again.counts.as_dict() == {
+        "total": 1, "created": 1, "updated": 0, "skipped": 0, "failed": 0
+    }  # fmt: skip
 
 
 def test_a_report_of_the_file_before_under_the_same_key_does_not_stay(
@@ -121,6 +166,7 @@ def test_options_come_from_the_objects_metadata(pipeline: Pipeline, project: str
         "|",
         ("a", "b"),
         OnBlank.CLEAR,
+        header_record=1,
     )
     assert job.counts.skipped == 1
 
@@ -134,8 +180,19 @@ def test_options_come_from_the_objects_metadata(pipeline: Pipeline, project: str
         ({"tags": "a,,b"}, "tag 2 is empty"),
         ({"dry_run": "maybe"}, "dryRun must be"),
         ({"column_map": '{"email":"Mail"}'}, "no column 'Mail'"),
+        ({"encoding": "utf-9"}, "encoding is not an encoding that we know"),
+        ({"on_conflit": "skip"}, "'on-conflit' looks like an option, but is not one. Did you mean 'onConflict'?"),
+        ({"dryruns": "true"}, "Did you mean 'dryRun'?"),
+        ({"tag": "a"}, "Did you mean 'tags'?"),
+        ({"delimeter": ";"}, "Did you mean 'delimiter'?"),
+        ({"onConflict": "skip", "on_conflict": "upsert"}, "two spellings with different values"),
+        ({"projectId": "another"}, "projectId is not the project"),
+        ({"tags": "=?foo?B?YQ==?="}, "tags cannot be read"),
+        ({"column_map": "=?utf-8?B?a?="}, "columnMap cannot be read"),
+        ({"delimiter": "=?unicode_escape?Q?\\ud800?="}, "delimiter cannot be read"),
+        ({"dryRun": "=?UTF-8?Q?=ff?="}, "dryRun cannot be read"),
     ],
-)
+)  # fmt: skip
 def test_metadata_that_is_wrong_fails_the_import_and_says_why(
     pipeline: Pipeline, project: str, metadata: dict[str, str], said: str
 ) -> None:
@@ -151,6 +208,46 @@ def test_metadata_that_is_not_ascii_is_read(pipeline: Pipeline, project: str) ->
     # As S3 gives it: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
     event = pipeline.drop(f"drop/{project}/c.csv", FILE.encode(), tags="=?UTF-8?Q?caf=C3=A9,b?=")
     assert run(pipeline, project, event).options.tags == ("café", "b")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"onConflict": "skip", "dryRun": "true"},
+        {"onconflict": "skip", "dryrun": "true"},
+        {"on_conflict": "skip", "dry_run": "true"},
+        {"on_conflict": "skip", "onConflict": "skip", "DryRun": "true"},
+    ],
+)
+def test_options_are_obeyed_in_either_spelling(
+    pipeline: Pipeline, project: str, metadata: dict[str, str]
+) -> None:
+    """A file that says to skip what exists, and to change nothing, in the API's words."""
+    pipeline.run(project, b"Email,Name\nj@example.com,Old\n", ImportOptions(
+        ColumnMap(email="Email", name="Name")
+    ))  # fmt: skip
+    before = pipeline.contacts_of(project)
+    content = b"Email,Name\nj@example.com,New\nk@example.com,K\n"
+    pipeline.process(pipeline.drop(f"drop/{project}/2.csv", content, **metadata))
+    pipeline.drain()
+    (job,) = [job for job in imports_of(pipeline, project) if job.dropped_key]
+    assert (job.options.on_conflict, job.options.dry_run) == (OnConflict.SKIP, True)
+    assert (job.counts.created, job.counts.skipped) == (1, 1)
+    assert pipeline.contacts_of(project) == before
+
+
+def test_metadata_that_is_no_option_is_left_alone(pipeline: Pipeline, project: str) -> None:
+    metadata = {
+        "mtime": "1700000000", "etag": "abc", "sha256": "0", "filename": "c.csv", "author": "x",
+        "source": "=?foo?B?YQ==?=", "s3cmd_attrs": "md5:x", "stage": "test", "project": "x", "project_id": project,
+    }  # fmt: skip
+    job = run(pipeline, project, pipeline.drop(f"drop/{project}/c.csv", FILE.encode(), **metadata))
+    assert job.status is Status.COMPLETED
+
+
+def test_an_encoding_is_recorded(pipeline: Pipeline, project: str) -> None:
+    event = pipeline.drop(f"drop/{project}/c.csv", b"Email\na@example.com\n", encoding="UTF-8")
+    assert run(pipeline, project, event).options.encoding == "utf-8"
 
 
 def test_an_event_that_comes_twice_is_one_import(pipeline: Pipeline, project: str) -> None:
@@ -207,7 +304,7 @@ def test_a_file_that_is_replaced_while_it_is_imported_is_read_as_it_was(
     upload = put_version(pipeline, versioned, content)
     put_version(pipeline, versioned, b"Email\nb@example.com\n")
     assert versioned.open(upload).readall() == content
-    assert versioned.head(upload, 100) == content[:100]
+    assert versioned.open(upload).head(100) == content[:100]
     assert versioned.details(upload).metadata == {}
 
 
@@ -244,11 +341,59 @@ def test_what_is_no_file_of_a_project_is_no_import(
     assert pipeline.messages() == []
 
 
+@pytest.mark.parametrize(
+    "name", ["{}.csv", "an y/{}.csv", "/{}.csv", "münchen/{}", "x" * 65 + "/{}.csv", ".../{}/c.csv"]
+)
+def test_a_file_outside_of_every_project_leaves_a_result_that_says_so(
+    pipeline: Pipeline, project: str, name: str
+) -> None:
+    key = name.format(project)
+    event = pipeline.drop(f"drop/{key}", FILE.encode())
+    for _ in range(2):
+        pipeline.process(event)
+    result = json.loads(text_of(pipeline, f"results/{key}.result.json"))
+    assert result["status"] == "failed"
+    assert "drop/PROJECT_ID/" in result["error"]
+    assert set(result["counts"].values()) == {0}
+    # It is no upload, and no project's: nothing follows from it.
+    assert import_of_key(f"results/{key}.result.json") is None
+    assert re.match(r"results/[A-Za-z0-9_-]{1,64}/", f"results/{key}.result.json") is None
+    assert pipeline.messages() == []
+
+
+def test_a_misplaced_file_with_the_longest_key_leaves_one_too(pipeline: Pipeline) -> None:
+    key = "drop/".ljust(1024, "k")
+    pipeline.process(pipeline.drop(key, FILE.encode()))
+    found = misplaced_result_key(key)
+    assert found is not None
+    assert json.loads(text_of(pipeline, found))["status"] == "failed"
+
+
+@pytest.mark.parametrize("key", ["drop/", "drop/{}/", "drop/{}/folder/", "drop/no project/"])
+def test_the_marker_of_a_folder_leaves_nothing(pipeline: Pipeline, project: str, key: str) -> None:
+    assert misplaced_result_key(key.format(project)) is None
+    assert misplaced_result_key(f"imports/{project}/x") is None
+    assert misplaced_result_key(f"drop/{project}/c.csv") is None
+
+
 def test_a_packed_file(pipeline: Pipeline, project: str) -> None:
     packed = gzip.compress(FILE.encode())
     job = run(pipeline, project, pipeline.drop(f"drop/{project}/c.csv.gz", packed))
     assert job.counts.as_dict() == counts_of(expected(FILE.encode(), HEADER_SPEAKS))
     assert "no email;B;;3" in text_of(pipeline, f"results/{project}/c.csv.gz.errors.csv")
+
+
+def test_metadata_that_cannot_be_read_does_not_stop_giving_up(
+    pipeline: Pipeline, project: str
+) -> None:
+    event = pipeline.drop(f"drop/{project}/c.csv", FILE.encode(), tags="=?foo?B?YQ==?=")
+    handler("dead_letter").lambda_handler(failure_event(event), Context())
+    (job,) = imports_of(pipeline, project)
+    assert job.status is Status.FAILED
+    assert "tags cannot be read" in (job.error or "")
+    misplaced = pipeline.drop("drop/no project/c.csv", FILE.encode())
+    answer = handler("dead_letter").lambda_handler(failure_event(misplaced), Context())
+    assert answer["batchItemFailures"] == []
 
 
 def test_a_processor_that_fails_for_good_fails_the_import(pipeline: Pipeline, project: str) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from contact_imports.aws.api_keys_table import ApiKeyTable, Scope
 from local.stack import ROOT, LocalStack
-from tests.harness import Context, Pipeline, handler
+from tests.events import Context, handler
+from tests.pipeline import Pipeline
 
 EVENTS = {
     "api_post": "api",
@@ -68,12 +69,12 @@ def test_a_row_batch(pipeline: Pipeline) -> None:
     assert invoke("row_batch") == {"batchItemFailures": []}
     contacts = pipeline.contacts_of("demo")
     assert {"ada@example.com", "grace@example.com"} <= set(contacts)
-    assert [e.row for e in pipeline.imports.errors("70dbd880aabbccddeeff0011", 1)] == [4]
+    assert [e.row for e in pipeline.progress.errors("70dbd880aabbccddeeff0011", 1)] == [4]
 
 
 def test_a_dead_letter(pipeline: Pipeline) -> None:
     assert invoke("dead_letter") == {"batchItemFailures": []}
-    errors = pipeline.imports.errors("70dbd880aabbccddeeff0022", 1)
+    errors = pipeline.progress.errors("70dbd880aabbccddeeff0022", 1)
     assert [error.row for error in errors] == [2, 3, 4]
 
 

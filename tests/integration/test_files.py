@@ -14,7 +14,8 @@ import pytest
 
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.import_job import ImportOptions, Status
-from tests.harness import Pipeline, counts_of, expected
+from tests.oracle import counts_of, expected
+from tests.pipeline import Pipeline
 
 OPTIONS = ImportOptions(ColumnMap(email="Email", name="Name", customFields={"note": "Note"}))
 ROWS = [
@@ -56,12 +57,52 @@ def test_the_same_table_in_any_dialect_is_the_same_import(
 
 
 def test_the_encoding_is_decided_for_the_whole_file(pipeline: Pipeline, project: str) -> None:
-    # UTF-8 all the way, but for one letter at the end.
+    # ASCII all the way, but for one name at the end.
+    rows = "".join(f"c{n}@example.com,Zoe {n},,\n" for n in range(500))
+    content = f"Email,Name,x,Note\n{rows}".encode() + "last@example.com,René,,\n".encode("cp1252")
+    ended = pipeline.run(project, content, OPTIONS)
+    assert ended.encoding == "cp1252"
+    assert ended.counts.total == 501
+    assert pipeline.contacts_of(project)["last@example.com"].fields["name"] == "René"
+
+
+def test_one_letter_of_another_encoding_in_a_utf_8_file_is_damage(
+    pipeline: Pipeline, project: str
+) -> None:
+    # Read as Windows-1252, 500 names would come out as other letters.
     rows = "".join(f"c{n}@example.com,Zoë {n},,\n" for n in range(500))
     content = f"Email,Name,x,Note\n{rows}".encode() + "last@example.com,é,,\n".encode("cp1252")
     ended = pipeline.run(project, content, OPTIONS)
-    assert ended.encoding == "cp1252"
-    assert pipeline.contacts_of(project)["last@example.com"].fields["name"] == "é"
+    assert ended.status is Status.FAILED
+    assert "Line 502 has bytes that are not UTF-8" in (ended.error or "")
+    assert pipeline.contacts_of(project) == {}
+    assert pipeline.messages() == []
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_file_is_read_in_the_encoding_that_was_named(
+    pipeline: Pipeline, project: str, pack: type[bytes], dry_run: bool
+) -> None:
+    content = pack("Email,Name,Note\na@example.com,Łukasz,表|渾\n".encode("gb18030"))
+    named = replace(OPTIONS, encoding="GBK", dry_run=dry_run)
+    ended = pipeline.run(project, content, named)
+    assert ended.status is Status.COMPLETED
+    assert ended.encoding == "gb18030"
+    assert ended.counts.created == 1
+    if not dry_run:
+        assert pipeline.contacts_of(project)["a@example.com"].fields["name"] == "Łukasz"
+
+
+def test_an_uncertain_encoding_is_refused_with_the_candidates(
+    pipeline: Pipeline, project: str
+) -> None:
+    content = "Email,Name,Note\na@example.com,Łukasz Żółć,\n".encode("cp1250")
+    ended = pipeline.run(project, content, OPTIONS)
+    assert ended.status is Status.FAILED
+    assert "Line 2 is not text in UTF-8" in (ended.error or "")
+    assert "windows-1250" in (ended.error or "")
+    assert pipeline.messages() == []
 
 
 @pytest.mark.parametrize(
@@ -75,7 +116,6 @@ def test_the_encoding_is_decided_for_the_whole_file(pipeline: Pipeline, project:
         (b"PK\x03\x04" + bytes(100), "Excel"),
         (b"<!DOCTYPE html><html><body>", "web page"),
         (bytes(range(256)) * 20, "binary"),
-        ("Email,Name,Note\n".encode("utf-16-le"), "UTF-16 without a byte order mark"),
         (b"Email,Name,Note\na@example.com,n,\x81\xff\n", "not text"),
         ("Email,Name,Note\nx\ud800y,n,\n".encode("utf-16", "surrogatepass"), "not text"),
         (b'Email,Name,Note\na@example.com,"n,x\n' * 3, "never closed"),

@@ -10,7 +10,8 @@ import pytest
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict
 from contact_imports.model.import_job import ImportOptions, Status
-from tests.harness import Pipeline, counts_of, expected
+from tests.oracle import counts_of, expected
+from tests.pipeline import Pipeline
 
 COLUMN_MAP = ColumnMap(email="Email", name="Name", customFields={"plan": "Plan", "note": "Note"})
 OPTIONS = ImportOptions(COLUMN_MAP, tags=("t",))

@@ -17,19 +17,11 @@ import pytest
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnConflict, Outcome
 from contact_imports.model.import_job import ImportOptions, Status
-from tests.harness import (
-    SKIP,
-    UPSERT,
-    Context,
-    Pipeline,
-    counts_of,
-    expected,
-    failure_event,
-    handler,
-    s3_event,
-    sqs_event,
-)
+from tests.events import Context, failure_event, handler, s3_event, sqs_event
+from tests.oracle import counts_of, expected
+from tests.pipeline import Pipeline
 
+UPSERT, SKIP = OnConflict.UPSERT, OnConflict.SKIP
 COLUMN_MAP = ColumnMap(email="Email", firstName="First", customFields={"plan": "Plan"})
 
 
@@ -160,7 +152,7 @@ def test_tags_are_created_once(pipeline: Pipeline, project: str) -> None:
     ("content", "said"),
     [
         (csv_file("a@example.com,A,p,x", 'b@example.com,"B,p,x'), "line 3 and never closed"),
-        (csv_file("a@example.com,A,p,x") + b'\xff\x81"', "not text in any of these encodings"),
+        (csv_file("a@example.com,A,p,x") + b'\xff\x81"', "Line 3 is not text in UTF-8"),
         (b"Mail,First,Plan\na@example.com,A,p\n", "no column 'Email'"),
         (b"Email,First,Plan,Email\na@example.com,A,p,b@example.com\n", "2 columns named 'Email'"),
         (b"\n\n", "empty"),
@@ -368,15 +360,15 @@ def test_a_batch_that_fails_holds_up_its_own_partition_alone(
     messages = pipeline.take_all()
     groups = {m["MessageId"]: m["Attributes"]["MessageGroupId"] for m in messages}
     broken = groups[messages[0]["MessageId"]]
-    take = handler("row_batch").take_message
+    handle = handler("row_batch").handle_message
 
     def fail_one_partition(message: object, *arguments: object) -> object:
         if f"{job.id}:{message.partition}" == broken:  # type: ignore[attr-defined]
             raise RuntimeError("a bug, made on purpose")
-        return take(message, *arguments)
+        return handle(message, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("functions.row_batch.app.take_message", fail_one_partition)
+        patch.setattr("functions.row_batch.app.handle_message", fail_one_partition)
         failed = pipeline.apply(messages)
     assert set(failed) == {m for m, group in groups.items() if group == broken}
     assert pipeline.apply([m for m in messages if m["MessageId"] in failed]) == []

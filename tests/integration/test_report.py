@@ -11,7 +11,10 @@ import pytest
 
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.import_job import REPORT_SECONDS, Import, ImportOptions, Status
-from tests.harness import Context, Pipeline, counts_of, ended_event, expected, handler
+from local.stack import ROOT
+from tests.events import Context, ended_event, handler
+from tests.oracle import counts_of, expected
+from tests.pipeline import Pipeline
 
 OPTIONS = ImportOptions(ColumnMap(email="Email", name="Name"))
 FILE = "Email,Name\n" + "".join(
@@ -21,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("many_batches")
 
 
 def csv_of(pipeline: Pipeline, job: Import) -> bytes:
-    return pipeline.uploads.report(job)
+    return pipeline.reports.report(job)
 
 
 def test_a_report_has_every_failed_row_in_file_order(pipeline: Pipeline, project: str) -> None:
@@ -104,7 +107,7 @@ def test_a_file_that_is_gone_has_no_report_but_ends(pipeline: Pipeline, project:
     pipeline.s3.delete_object(Bucket=pipeline.bucket, Key=f"imports/{project}/{job.id}.csv")
     ended = pipeline.finish(job)
     assert ended.reported
-    assert pipeline.uploads.report_size(job) is None
+    assert pipeline.reports.report_size(job) is None
 
 
 def test_a_report_that_is_made_again_is_the_same(pipeline: Pipeline, project: str) -> None:
@@ -123,7 +126,7 @@ def test_a_report_larger_than_a_part_and_a_page(
     content = b"Email,Name\n" + b"".join(b"no email %d,%s\n" % (n, b"x" * 80) for n in range(rows))
     ended = pipeline.run(project, content, OPTIONS)
     assert ended.counts.failed == rows
-    size = pipeline.uploads.report_size(ended)
+    size = pipeline.reports.report_size(ended)
     assert size is not None
     assert size > 8 * 1024 * 1024
     lines = csv_of(pipeline, ended).splitlines()
@@ -142,6 +145,34 @@ def test_a_report_ends_where_it_would_take_too_long(
     reference = expected(FILE.encode(), OPTIONS)
     assert [row["row"] for row in pipeline.report(ended)] == [e.row for e in reference.errors[:5]]
     assert len(csv_of(pipeline, ended).splitlines()) == 1 + 5
+
+
+def test_malformed_rows_are_failed_and_reported(pipeline: Pipeline, project: str) -> None:
+    content = (ROOT / "tests" / "inputs" / "quotes-stray-open-swallows-rows.csv").read_bytes()
+    ended = pipeline.run(project, content, OPTIONS)
+    assert ended.counts.as_dict() == {
+        "total": 4,
+        "created": 3,
+        "updated": 0,
+        "skipped": 0,
+        "failed": 1,
+    }
+    (row,) = pipeline.report(ended)
+    assert (row["row"], row["line"], row["code"]) == (2, 2, "malformed_quoting")
+    assert '"x@example.com,""Ann,Paris"' in csv_of(pipeline, ended).decode()
+
+
+def test_a_report_for_spreadsheets_can_be_sent_again(pipeline: Pipeline, project: str) -> None:
+    content = b"Email,Name\nbad,=1+1\nbad,'=x\n"
+    first = pipeline.run(project, content, OPTIONS)
+    report = pipeline.reports.report(first, for_spreadsheet=True)
+    assert b'"bad","\'=1+1"' in report
+    mended = report.replace(b'"bad"', b'"a@example.com"', 1).replace(
+        b'"bad"', b'"b@example.com"', 1
+    )
+    assert pipeline.run(project, mended, OPTIONS).counts.created == 2
+    assert pipeline.contacts_of(project)["a@example.com"].fields == {"name": "=1+1"}
+    assert pipeline.contacts_of(project)["b@example.com"].fields == {"name": "'=x"}
 
 
 class Bus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,14 +14,16 @@ import pytest
 from contact_imports.aws import retry
 from contact_imports.aws.api_keys_table import ApiKeyTable, Scope, key_id_of
 from contact_imports.aws.contacts_table import ContactTable, ContactWriteError
-from contact_imports.aws.imports_table import QUIET_AFTER, BatchKey, ImportTable, Partition
+from contact_imports.aws.progress_records import ProgressRecords
+from contact_imports.aws.project_writes import QUIET_AFTER, ProjectWrites
 from contact_imports.aws.retry import StillUnprocessedError
 from contact_imports.model.contact import Contact, Outcome
 from contact_imports.model.errors import RowError
 from contact_imports.model.import_job import new_import_id
-from contact_imports.model.stored_contact import AppliedRows, StoredContact
+from contact_imports.model.progress import BatchKey, Partition
+from contact_imports.model.stored_contact import AppliedRows, CreatedBy, StoredContact
 from local.stack import LocalStack
-from tests.harness import Pipeline
+from tests.pipeline import Pipeline
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -30,7 +33,7 @@ def stored(email: str, version: int = 1, **fields: str) -> StoredContact:
     return StoredContact(
         Contact(email, fields, {"k": "é", "": "x"} if fields else {}, frozenset(fields)),
         version,
-        (import_id, 7),
+        CreatedBy(import_id, 7),
         {import_id: (AppliedRows(4), AppliedRows(9, {8: "why"}))},
     )
 
@@ -46,6 +49,23 @@ def test_contacts_come_back_as_they_were_written(pipeline: Pipeline, project: st
     }
     assert pipeline.contacts.write(project, changed.values()) == set()
     assert pipeline.contacts.read(project, changed) == changed
+
+
+def test_a_contact_is_kept_by_its_id_and_shows_a_readable_email(
+    pipeline: Pipeline, project: str
+) -> None:
+    email = "info@xn--mnchen-3ya.de"
+    written = {email: stored(email, name="Ann")}
+    assert pipeline.contacts.write(project, written.values()) == set()
+    of_contact = hashlib.sha256(f"{project}\n{email}".encode()).hexdigest()[:24]
+    key = {"pk": {"S": f"{project}#{of_contact[:2]}"}, "sk": {"S": of_contact}}
+    item = pipeline.dynamodb.get_item(TableName=pipeline.contacts_table, Key=key)["Item"]
+    assert item["email"] == {"S": "info@münchen.de"}
+    assert pipeline.contacts.read(project, [email]) == written
+    changed = replace(written[email], version=2, contact=Contact(email, {"name": "Bob"}))
+    assert pipeline.contacts.write(project, [changed]) == set()
+    item = pipeline.dynamodb.get_item(TableName=pipeline.contacts_table, Key=key)["Item"]
+    assert (item["email"], item["name"]) == ({"S": "info@münchen.de"}, {"S": "Bob"})
 
 
 def test_a_contact_that_one_row_created_says_so_once(pipeline: Pipeline, project: str) -> None:
@@ -176,7 +196,7 @@ def test_keys_that_aws_leaves_unread_are_read_again(pipeline: Pipeline, project:
 
 
 def commit(
-    imports: ImportTable,
+    progress: ProgressRecords,
     import_id: str,
     seq: int,
     known: Partition,
@@ -186,7 +206,7 @@ def commit(
 ) -> Partition:
     errors = [RowError(n, "invalid_email", "why") for n in range(failed)]
     outcomes = Counter({Outcome.CREATED: 1, Outcome.FAILED: failed})
-    return imports.commit(BatchKey(import_id, 0, seq, last), known, outcomes, errors)
+    return progress.commit(BatchKey(import_id, 0, seq, last), known, outcomes, errors)
 
 
 NEW_BATCH = Partition(1, mostly_new=True)
@@ -196,25 +216,25 @@ NEW_BATCH = Partition(1, mostly_new=True)
 @pytest.mark.parametrize("failed", [0, 2])
 def test_a_row_batch_is_counted_once(pipeline: Pipeline, failed: int) -> None:
     import_id = new_import_id(NOW)
-    once = commit(pipeline.imports, import_id, 0, Partition(), failed=failed)
-    again = commit(pipeline.imports, import_id, 0, Partition(), failed=failed)
-    assert once == again == pipeline.imports.partition(import_id, 0) == NEW_BATCH
+    once = commit(pipeline.progress, import_id, 0, Partition(), failed=failed)
+    again = commit(pipeline.progress, import_id, 0, Partition(), failed=failed)
+    assert once == again == pipeline.progress.get(import_id, 0) == NEW_BATCH
     assert _counters(pipeline, import_id) == (1, failed)
-    assert len(list(pipeline.imports.errors(import_id, 1))) == failed
+    assert len(list(pipeline.progress.errors(import_id, 1))) == failed
 
 
 @pytest.mark.parametrize("failed", [0, 2])
 def test_a_gap_is_filled_once(pipeline: Pipeline, failed: int) -> None:
     import_id = new_import_id(NOW)
-    imports = pipeline.imports
-    after = commit(imports, import_id, 2, Partition(), last=True)
-    assert after == imports.partition(import_id, 0)
+    progress = pipeline.progress
+    after = commit(progress, import_id, 2, Partition(), last=True)
+    assert after == progress.get(import_id, 0)
     assert after == replace(NEW_BATCH, next_seq=3, ended=True, gaps=frozenset({0, 1}))
     assert not after.done
     for seq in (1, 1, 0, 0):
         # Known as it was before anything: what is read again decides.
-        filled = commit(imports, import_id, seq, Partition(), failed=failed)
-    assert filled == imports.partition(import_id, 0)
+        filled = commit(progress, import_id, seq, Partition(), failed=failed)
+    assert filled == progress.get(import_id, 0)
     assert filled == replace(NEW_BATCH, next_seq=3, ended=True)
     assert filled.done
     assert _counters(pipeline, import_id) == (3, 2 * failed)
@@ -233,17 +253,17 @@ def test_a_partition_knows_whether_its_last_batch_was_mostly_new(
     pipeline: Pipeline, outcomes: dict[Outcome, int], mostly_new: bool
 ) -> None:
     import_id = new_import_id(NOW)
-    known = commit(pipeline.imports, import_id, 0, Partition())
+    known = commit(pipeline.progress, import_id, 0, Partition())
     assert known.mostly_new
-    known = pipeline.imports.commit(BatchKey(import_id, 0, 1, last=False), known, outcomes, [])
-    assert known == pipeline.imports.partition(import_id, 0)
+    known = pipeline.progress.commit(BatchKey(import_id, 0, 1, last=False), known, outcomes, [])
+    assert known == pipeline.progress.get(import_id, 0)
     assert known.mostly_new is mostly_new
 
 
 def test_a_partition_that_has_ended_counts_nothing_more(pipeline: Pipeline) -> None:
     import_id = new_import_id(NOW)
-    assert pipeline.imports.end_partition(import_id, 0) == Partition(0, True)
-    assert commit(pipeline.imports, import_id, 0, Partition()) == Partition(0, True)
+    assert pipeline.progress.end_partition(import_id, 0) == Partition(0, True)
+    assert commit(pipeline.progress, import_id, 0, Partition()) == Partition(0, True)
     assert _counters(pipeline, import_id) == (0, 0)
 
 
@@ -275,21 +295,21 @@ def test_keys_are_found_until_they_are_revoked(embedded_aws: LocalStack) -> None
 
 
 def test_a_project_is_quiet_some_minutes_after_the_last_write(pipeline: Pipeline) -> None:
-    imports = ImportTable(pipeline.dynamodb, "ImportsTable")
+    writes = ProjectWrites(pipeline.dynamodb, "ImportsTable")
     project = new_import_id(NOW)
-    assert imports.is_quiet(project, NOW)
-    imports.note_writes(project, NOW)
-    assert not imports.is_quiet(project, NOW)
-    assert not imports.is_quiet(project, NOW + QUIET_AFTER)
-    assert imports.is_quiet(project, NOW + QUIET_AFTER + timedelta(seconds=1))
-    assert imports.is_quiet("another", NOW)
+    assert writes.is_quiet(project, NOW)
+    writes.note(project, NOW)
+    assert not writes.is_quiet(project, NOW)
+    assert not writes.is_quiet(project, NOW + QUIET_AFTER)
+    assert writes.is_quiet(project, NOW + QUIET_AFTER + timedelta(seconds=1))
+    assert writes.is_quiet("another", NOW)
 
 
 def test_a_note_is_as_good_as_new_for_half_a_minute(pipeline: Pipeline) -> None:
-    imports = ImportTable(pipeline.dynamodb, "ImportsTable")
+    writes = ProjectWrites(pipeline.dynamodb, "ImportsTable")
     project = new_import_id(NOW)
     for seconds in (0, 29, 30, 59):
-        imports.note_writes(project, NOW + timedelta(seconds=seconds))
+        writes.note(project, NOW + timedelta(seconds=seconds))
     key = {"importId": {"S": f"project#{project}"}, "record": {"S": "writes"}}
     item = pipeline.dynamodb.get_item(TableName="ImportsTable", Key=key)["Item"]
     assert int(item["wroteAt"]["N"]) == int(NOW.timestamp()) + 30

@@ -1,18 +1,16 @@
 from __future__ import annotations
 
 import random
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from local.stack import LocalStack
 from tests.conftest import BUCKET
-from tests.harness import Pipeline, handler
+from tests.events import handler
+from tests.pipeline import Pipeline
 from tests.simulation.aws_calls import AwsCalls, InlineExecutor
-from tests.simulation.world import World, poisoned_take_message
-
-NewWorld = Callable[[int], World]
+from tests.simulation.world import NewWorld, World, poisoned_handle_message
 
 
 @pytest.fixture(scope="session")
@@ -25,13 +23,13 @@ def simulated(
         patch.setattr("contact_imports.aws.contacts_table.ThreadPoolExecutor", InlineExecutor)
         patch.setattr("contact_imports.aws.row_queue.ThreadPoolExecutor", InlineExecutor)
         patch.setattr("contact_imports.aws.retry._BASE_SECONDS", 0)
-        handler("row_batch").tables.cache_clear()
-        handler("dead_letter").contacts.cache_clear()
+        handler("row_batch").stores.cache_clear()
+        handler("dead_letter").stores.cache_clear()
         for function in ("processor", "row_batch", "dead_letter", "import_ended"):
             patch.setattr(handler(function).logger._logger, "disabled", True)
         yield Pipeline(embedded_aws, BUCKET), calls
-    handler("row_batch").tables.cache_clear()
-    handler("dead_letter").contacts.cache_clear()
+    handler("row_batch").stores.cache_clear()
+    handler("dead_letter").stores.cache_clear()
 
 
 @pytest.fixture
@@ -42,17 +40,13 @@ def new_world(simulated: tuple[Pipeline, AwsCalls]) -> Iterator[NewWorld]:
         pipeline, calls = simulated
         calls.invocations, calls.answers = [], {}
         calls.before = calls.watch = None
-        handler("row_batch").tables.cache_clear()
+        handler("row_batch").stores.cache_clear()
         world = World(pipeline, calls, random.Random(seed))
-        patch.setattr("functions.row_batch.app.take_message", poisoned_take_message(world))
+        patch.setattr("functions.row_batch.app.handle_message", poisoned_handle_message(world))
         return world
 
     with pytest.MonkeyPatch.context() as patch:
         yield make
-
-
-def new_project() -> str:
-    return f"s-{secrets.token_hex(6)}"
 
 
 @pytest.fixture

@@ -9,11 +9,8 @@ import pytest
 
 from contact_imports.model.contact import OnConflict
 from contact_imports.model.import_job import ImportOptions
-from tests.simulation.aws_calls import CrashPoint
-from tests.simulation.conftest import NewWorld, new_project
-from tests.simulation.test_crash_points import BEFORE, COLUMN_MAP, CONTENT, POISON
-from tests.simulation.test_schedules import put_before
-from tests.simulation.world import Poison, World
+from tests.simulation.one_import import BEFORE, COLUMN_MAP, CONTENT, POISON, put_before
+from tests.simulation.world import Fault, NewWorld, Poison, World, new_project
 
 pytestmark = pytest.mark.usefixtures("small_batches")
 
@@ -32,20 +29,19 @@ def run(
     """
     world = new_world(0)
     world.poison = dict(poison)
-    invoke = world.invoke
 
-    def invoke_twice(function: str, event: Any, _crash: CrashPoint | None = None) -> Any:
-        if len(world.calls.invocations) != twice:
-            return invoke(function, event)
+    def fault_of(number: int, function: str, event: Any) -> Fault | None:
+        if number != twice:
+            return None
 
-        def again() -> None:
+        def invoke_again() -> None:
             if sent_again:
                 world.recent.clear()
-            invoke(function, event)
+            world.invoke(function, event)
 
-        return invoke(function, event, meanwhile=(at, again))
+        return Fault(meanwhile=(at, invoke_again))
 
-    world.invoke = invoke_twice  # type: ignore[assignment]
+    world.fault_of = fault_of
     project = new_project()
     put_before(world.pipeline, project, BEFORE)
     job = world.accept(project, CONTENT, ImportOptions(COLUMN_MAP, OnConflict.UPSERT, tags=("t",)))

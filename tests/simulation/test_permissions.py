@@ -16,12 +16,11 @@ from contact_imports.aws.uploads_bucket import UploadGoneError
 from contact_imports.model.contact import OnConflict
 from contact_imports.model.import_job import ImportOptions, Upload
 from tests import template
-from tests.harness import Context, ended_event, failure_event, handler
+from tests.events import Context, ended_event, failure_event, handler
 from tests.multipart import CONTENT_TYPE, FIELDS, body
 from tests.simulation.aws_calls import Call, Crash, CrashPoint
-from tests.simulation.conftest import NewWorld, new_project
-from tests.simulation.test_crash_points import COLUMN_MAP, CONTENT, POISON, run
-from tests.simulation.world import PROCESSOR_TRIES, World
+from tests.simulation.one_import import COLUMN_MAP, CONTENT, POISON, run_import
+from tests.simulation.world import PROCESSOR_TRIES, NewWorld, World, new_project
 
 pytestmark = pytest.mark.usefixtures("small_batches")
 
@@ -92,7 +91,7 @@ def test_permissions_are_enough_and_no_more_than_enough(
 ) -> None:
     calls: list[Call] = []
     for poison, processor_fails in ((POISON, False), ({}, True)):
-        world = run(new_world, OnConflict.UPSERT, poison, processor_fails)
+        world = run_import(new_world, OnConflict.UPSERT, poison, processor_fails)
         calls += [call for invocation in world.calls.invocations for call in invocation]
     calls += _overdue(new_world(0))
     calls += _api(new_world(0))
@@ -111,7 +110,7 @@ def test_permissions_are_enough_and_no_more_than_enough(
 
 def test_an_upload_that_is_gone_is_told_from_one_that_may_not_be_read(new_world: NewWorld) -> None:
     with pytest.raises(UploadGoneError):
-        new_world(0).pipeline.uploads.head(Upload("imports/none", "etag", 1), 1)
+        new_world(0).pipeline.uploads.open(Upload("imports/none", "etag", 1)).head(1)
 
 
 def _overdue(world: World) -> list[Call]:
@@ -131,6 +130,8 @@ def _dropped(world: World) -> list[Call]:
     world.invoke("dead_letter", failure_event(event))
     world.finish()
     world.events.append((pipeline.drop(f"drop/{project}/d.csv", CONTENT, dry_run="true"), 0))
+    world.finish()
+    world.events.append((pipeline.drop("drop/no project/c.csv", CONTENT), 0))
     world.finish()
     world.poison = POISON
     world.events.append((pipeline.drop(f"drop/{project}/e.csv", CONTENT, dry_run="true"), 0))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
@@ -13,11 +12,9 @@ from hypothesis import strategies as st
 
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import Contact, OnBlank, OnConflict
-from contact_imports.model.import_job import ImportOptions, new_import_id
-from contact_imports.model.stored_contact import StoredContact
-from tests.harness import Pipeline
-from tests.simulation.conftest import NewWorld, new_project
-from tests.simulation.world import Poison, World, describe
+from contact_imports.model.import_job import ImportOptions
+from tests.simulation.one_import import put_before
+from tests.simulation.world import NewWorld, Poison, World, describe, new_project
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "200"))
 
@@ -115,13 +112,6 @@ def run(scenario: Scenario, new_world: NewWorld) -> None:
         raise
     finally:
         world.pipeline.delete_contacts()
-
-
-def put_before(pipeline: Pipeline, project: str, contacts: dict[str, Contact]) -> None:
-    """Puts contacts there that another import has made."""
-    other = new_import_id(datetime.now(UTC))
-    stored = [StoredContact(contact, 1, (other, 2)) for contact in contacts.values()]
-    assert pipeline.contacts.write(project, stored) == set()
 
 
 # Schedules that failed once, and must never again.

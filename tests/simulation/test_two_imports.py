@@ -10,11 +10,10 @@ import pytest
 
 from contact_imports.model.contact import Contact, OnConflict, Row
 from contact_imports.model.import_job import Import, ImportOptions, Status
-from tests.harness import possible_contacts
-from tests.simulation.aws_calls import Crash, CrashPoint
-from tests.simulation.conftest import NewWorld, new_project
-from tests.simulation.test_crash_points import COLUMN_MAP
-from tests.simulation.world import World
+from tests.oracle import possible_contacts
+from tests.simulation.aws_calls import CrashPoint
+from tests.simulation.one_import import COLUMN_MAP
+from tests.simulation.world import Fault, NewWorld, World, new_project
 
 pytestmark = pytest.mark.usefixtures("small_batches")
 
@@ -51,7 +50,6 @@ def run(
     """Import A; at the `call`-th call of its `invocation`-th invocation, import B runs from begin to end."""
     world = new_world(0)
     project = new_project()
-    invoke = world.invoke
     other: list[Import] = []
     conflicts = [OnConflict.UPSERT, other_skips]
 
@@ -63,18 +61,14 @@ def run(
         world.finish()
         world.events, world.groups = events, groups
 
-    def invoke_with_b(function: str, event: Any, _crash: CrashPoint | None = None) -> Any:
-        if len(world.calls.invocations) != invocation or other:
-            return invoke(function, event)
-        if not dies:
-            return invoke(function, event, meanwhile=(call, run_b))
-        try:
-            return invoke(function, event, CrashPoint(call, "after"))
-        except Crash:
-            run_b()
-            raise
+    def fault_of(number: int, _function: str, _event: Any) -> Fault | None:
+        if number != invocation or other:
+            return None
+        if dies:
+            return Fault(CrashPoint(call, "after"), after_crash=run_b)
+        return Fault(meanwhile=(call, run_b))
 
-    world.invoke = invoke_with_b  # type: ignore[assignment]
+    world.fault_of = fault_of
     job = world.accept(project, csv_file("A"), ImportOptions(COLUMN_MAP, OnConflict.UPSERT))
     try:
         world.finish()

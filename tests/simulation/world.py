@@ -8,35 +8,27 @@ given, so that a seed is a schedule.
 
 from __future__ import annotations
 
-import copy
 import json
 import random
+import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Any, Literal
 
-import pytest
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
-from contact_imports.aws.imports_table import ImportTable
-from contact_imports.jobs.apply_row_batch import take_message
+from contact_imports.aws.progress_records import ProgressRecords
+from contact_imports.jobs.apply_row_batch import RowBatchStores, handle_message
 from contact_imports.messages.row_messages import RowBatch, decode_message
 from contact_imports.model.contact import Contact
 from contact_imports.model.import_job import Import, ImportOptions, Status
-from tests.harness import (
-    Context,
-    Pipeline,
-    counts_of,
-    ended_event,
-    expected,
-    failure_event,
-    handler,
-    sqs_event,
-)
+from tests.events import Context, ended_event, failure_event, handler, sqs_event
+from tests.oracle import counts_of, expected
+from tests.pipeline import Pipeline
 from tests.simulation.aws_calls import AwsCalls, Crash, CrashPoint, Real
 
 PROCESSOR_TRIES = 3
@@ -47,6 +39,20 @@ MAX_RECEIVES = 3
 MOST_STEPS = 400
 MOST_CALLS = 40
 Poison = Literal["before it is applied", "after it was applied"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to one invocation: it dies at `crash`, and then `after_crash` happens; or at a call, while
+    it waits, something else does (`meanwhile`: the call's number from 0, and what happens)."""
+
+    crash: CrashPoint | None = None
+    after_crash: Callable[[], None] | None = None
+    meanwhile: tuple[int, Callable[[], None]] | None = None
+
+
+FaultOf = Callable[[int, str, Any], Fault | None]
+"""Chooses the fault of an invocation by its number from 0, counted over all functions, its function and its event."""
 
 
 class BugOnPurposeError(Exception):
@@ -99,6 +105,8 @@ class World:
     past: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     poison: dict[tuple[int, int], Poison] = field(default_factory=dict)
     """(partition, seq) of the batches that can never succeed."""
+    fault_of: FaultOf | None = None
+    """Is asked for the fault of every invocation; None for none, or for the schedule's own."""
 
     def accept(self, project: str, content: bytes, options: ImportOptions) -> Import:
         job, event = self.pipeline.accept(project, content, options)
@@ -125,11 +133,11 @@ class World:
         for statement in arguments["Statements"]:
             values = statement["Parameters"]
             insert = statement["Statement"].startswith("INSERT")
-            pk, email = values[:2] if insert else values[-3:-1]
+            pk, sk = values[:2] if insert else values[-3:-1]
             item = self.pipeline.dynamodb.get_item(
-                TableName=self.pipeline.contacts_table, Key={"pk": pk, "email": email}
+                TableName=self.pipeline.contacts_table, Key={"pk": pk, "sk": sk}
             ).get("Item")
-            self.past[email["S"]].append(item)
+            self.past[sk["S"]].append(item)
 
     def watch(self, operation: str, arguments: dict[str, Any], answer: Any) -> Any:
         """The stream of the imports' table, and reads of contacts as they were before."""
@@ -139,39 +147,35 @@ class World:
         if operation == "BatchGetItem" and self.stale_share:
             ((table, request),) = arguments["RequestItems"].items()
             if not request["ConsistentRead"]:
-                keys = [key["email"]["S"] for key in request["Keys"]]
-                now = {item["email"]["S"]: item for item in answer["Responses"][table]}
-                seen = [self._seen(email, now.get(email)) for email in keys]
+                ids = [key["sk"]["S"] for key in request["Keys"]]
+                now = {item["sk"]["S"]: item for item in answer["Responses"][table]}
+                seen = [self._seen(of_contact, now.get(of_contact)) for of_contact in ids]
                 answer["Responses"][table] = [item for item in seen if item is not None]
         return answer
 
-    def _seen(self, email: str, item: Any) -> Any:
+    def _seen(self, of_contact: str, item: Any) -> Any:
         """A contact as a read sees it that is not consistent."""
-        past = self.past[email]
+        past = self.past[of_contact]
         if past and self.chance.random() < self.stale_share:
             return self.chance.choice(past)
         return item
 
-    def invoke(
-        self,
-        function: str,
-        event: Any,
-        crash: CrashPoint | None = None,
-        meanwhile: tuple[int, Callable[[], None]] | None = None,
-    ) -> Any:
+    def invoke(self, function: str, event: Any, crash: CrashPoint | None = None) -> Any:
         """Runs a handler to its end, or to the crash, which is raised."""
+        fault = None
+        if self.fault_of is not None:
+            fault = self.fault_of(len(self.calls.invocations), function, event)
+        fault = fault or Fault(crash)
         self.calls.answers["SendMessage"] = self.send_message
         self.calls.before, self.calls.watch = self.before, self.watch
         self.calls.trouble = self._trouble if self.trouble_share else None
-        module = handler(function)
-        with (
-            self.calls.invocation(function, crash, meanwhile),
-            pytest.MonkeyPatch.context() as patch,
-        ):
-            if hasattr(module, "processor"):
-                # An invocation has its process to itself, and so its batch processor.
-                patch.setattr(module, "processor", copy.deepcopy(module.processor))
-            return module.lambda_handler(event, Context())
+        try:
+            with self.calls.invocation(function, fault.crash, fault.meanwhile):
+                return handler(function).lambda_handler(event, Context())
+        except Crash:
+            if fault.after_crash is not None:
+                fault.after_crash()
+            raise
 
     def _trouble(self, real: Real, operation: str, arguments: dict[str, Any]) -> Any:
         """What AWS may answer besides what was asked for."""
@@ -395,7 +399,7 @@ class World:
         parsed = decode_message(message.body)
         if not isinstance(parsed, RowBatch):
             return True
-        state = self.pipeline.imports.partition(parsed.importId, parsed.partition)
+        state = self.pipeline.progress.get(parsed.import_id, parsed.partition)
         return parsed.seq < state.next_seq
 
 
@@ -403,32 +407,41 @@ def _rows_of(messages: Iterable[Message], job: Import) -> set[int]:
     rows: set[int] = set()
     for message in messages:
         parsed = decode_message(message.body)
-        if isinstance(parsed, RowBatch) and parsed.importId == job.id:
+        if isinstance(parsed, RowBatch) and parsed.import_id == job.id:
             rows |= {row[0] for row in parsed.rows} | {row[0] for row in parsed.rejected}
     return rows
 
 
-def poisoned_take_message(world: World) -> Any:
-    """row_batch's `take_message`, with the world's poison in it."""
+def poisoned_handle_message(world: World) -> Any:
+    """row_batch's `handle_message`, with the world's poison in it."""
 
-    def take(message: Any, imports: ImportTable, *arguments: Any) -> Any:
+    def handle(message: Any, stores: RowBatchStores, *arguments: Any) -> Any:
         seq = getattr(message, "seq", -1)
         poison = world.poison.get((message.partition, seq))
         if poison == "before it is applied":
             raise BugOnPurposeError
         if poison == "after it was applied":
-            imports = _FailingCommit(imports)
-        return take_message(message, imports, *arguments)
+            stores = replace(stores, progress=_FailingCommit(stores.progress))
+        return handle_message(message, stores, *arguments)
 
-    return take
+    return handle
 
 
-class _FailingCommit(ImportTable):
-    def __init__(self, imports: ImportTable) -> None:
-        super().__init__(imports._client, imports._table)
+class _FailingCommit(ProgressRecords):
+    def __init__(self, progress: ProgressRecords) -> None:
+        super().__init__(progress._client, progress._table)
 
     def commit(self, *_: Any) -> Any:
         raise BugOnPurposeError
+
+
+NewWorld = Callable[[int], World]
+"""Makes a world whose chance comes from a seed; the fixture `new_world`."""
+
+
+def new_project() -> str:
+    """A project that no other test uses."""
+    return f"s-{secrets.token_hex(6)}"
 
 
 def describe(world: World) -> str:

@@ -9,13 +9,21 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from contact_imports.aws.imports_table import Partition
 from contact_imports.files.contact_file import ContactFile, open_contact_file
-from contact_imports.files.failed_rows import FailedRow, LostRows, ReportWriter, failed_rows
+from contact_imports.files.failed_rows import (
+    FailedRow,
+    LostRows,
+    ReportWriter,
+    failed_rows,
+    spreadsheet_report,
+)
+from contact_imports.files.plain_file import PlainFile
 from contact_imports.files.records import DELIMITERS
 from contact_imports.model.column_map import REPORT_COLUMNS, ColumnMap
 from contact_imports.model.errors import RowError
 from contact_imports.model.import_job import ImportOptions
+from contact_imports.model.progress import Partition
+from local.stack import ROOT
 from tests.reference import ReferenceImport, reference_import
 
 COLUMN_MAP = ColumnMap(email="Email", name="Name", customFields={"plan": "Plan"})
@@ -24,15 +32,22 @@ HEADER = ["Email", "Name", "", "Plan", "x", "x"]
 
 def opened(content: bytes, delimiter: str = ",") -> ContactFile:
     options = ImportOptions(COLUMN_MAP, delimiter=delimiter)
-    return open_contact_file(io.BytesIO(content), b"", "utf-8-sig", options)
+    stream = PlainFile(io.BufferedReader(io.BytesIO(content)), len(content))
+    return open_contact_file(stream, options, "utf-8-sig")
 
 
 def reference(content: bytes, delimiter: str = ",") -> ReferenceImport:
     file = opened(content, delimiter)
-    return reference_import([(1, file.header), *file.reader], COLUMN_MAP)
+    return reference_import([(file.header_record, file.header), *file.reader], COLUMN_MAP)
 
 
-def report(content: bytes, delimiter: str = ",", errors: list[RowError] | None = None) -> bytes:
+def report(
+    content: bytes,
+    delimiter: str = ",",
+    errors: list[RowError] | None = None,
+    *,
+    for_spreadsheet: bool = False,
+) -> bytes:
     """The report of everything that fails in a file, or of some errors."""
     found = reference(content, delimiter).errors if errors is None else errors
     file = opened(content, delimiter)
@@ -41,6 +56,8 @@ def report(content: bytes, delimiter: str = ",", errors: list[RowError] | None =
     for row in failed_rows(file.reader, iter(found)):
         writer.write(row)
     writer.flush()
+    if for_spreadsheet:
+        return b"".join(spreadsheet_report(io.BytesIO(out), delimiter))
     return bytes(out)
 
 
@@ -106,7 +123,7 @@ def test_entries_name_row_line_field_and_code() -> None:
         "line": 5,
         "field": "email",
         "code": "invalid_email",
-        "message": "The email is not a valid address.",
+        "message": "The email has no @. Give an address such as ann@example.org.",
     }
     assert [entry["line"] for entry in entries] == [3, 5, 6, 7, 9]
 
@@ -191,3 +208,72 @@ def test_rows_that_nobody_counted_are_found_again(
     rows: list[FailedRow] = list(failed_rows(file.reader, iter([]), found))
     assert {row.error.row for row in rows} == lost
     assert {row.error.code for row in rows} <= {"not_processed"}
+
+
+FORMULAS = (ROOT / "tests" / "inputs" / "formula-in-failed-rows.csv").read_bytes()
+
+
+def test_formulas_are_echoed_as_they_were_by_default() -> None:
+    content = FORMULAS.replace(b"Email,Name\n", b"Email,Name,Plan\n")
+    cells = [row[:2] for row in rows_of(report(content))[1:]]
+    assert cells == [
+        ["bad", "=cmd|' /C calc'!A0"],
+        ["bad2", "+1 555"],
+        ["bad3", "-5"],
+        ["bad4", "@sum(a1)"],
+        ["bad5", "a\t=1+1"],
+        ["=bad6", "ok"],
+    ]
+
+
+def test_formulas_are_made_harmless_for_a_spreadsheet() -> None:
+    content = FORMULAS.replace(b"Email,Name\n", b"Email,Name,Plan\n")
+    made = report(content, for_spreadsheet=True)
+    header, *rows = rows_of(made)
+    assert header == ["Email", "Name", "Plan", "import_row", "import_error_spreadsheet"]
+    assert [row[:2] for row in rows] == [
+        ["bad", "'=cmd|' /C calc'!A0"],
+        ["bad2", "'+1 555"],
+        ["bad3", "'-5"],
+        ["bad4", "'@sum(a1)"],
+        ["bad5", "a\t=1+1"],
+        ["'=bad6", "ok"],
+    ]
+    # Whatever delimiter a spreadsheet expects, a cell stays one.
+    assert all(
+        line.startswith('"') and line.endswith('"')
+        for line in made.decode("utf-8-sig").split("\r\n")[:-1]
+    )
+
+
+formulas = st.text(st.sampled_from("'=+-@\t\r\n \"aé;,＝"), max_size=6)
+
+
+@given(
+    st.lists(st.lists(formulas, min_size=1, max_size=7), max_size=8), st.sampled_from(DELIMITERS)
+)
+def test_a_report_for_spreadsheets_sent_again_has_the_values_that_it_had(
+    table: list[list[str]], delimiter: str
+) -> None:
+    content = written([HEADER, *table], delimiter)
+    made = report(content, delimiter, for_spreadsheet=True)
+    for row in rows_of(made, delimiter):
+        assert not any(cell.lstrip().startswith(("=", "+", "-", "@", "＝")) for cell in row)
+        assert not any(cell.startswith(("\t", "\r")) for cell in row)
+    # The report of what is sent again, as it was, is that of the first time.
+    again = [row[:-2] for row in rows_of(report(made, delimiter), delimiter)]
+    assert again == [row[:-2] for row in rows_of(report(content, delimiter), delimiter)]
+
+
+def test_apostrophes_of_a_plain_report_are_data() -> None:
+    content = written(
+        [["Email", "Name", "Plan", *REPORT_COLUMNS], ["a@x.org", "'=1", "'-2", "2", ""]]
+    )
+    contact = reference(content).contacts["a@x.org"]
+    assert (contact.fields, contact.custom_fields) == ({"name": "'=1"}, {"plan": "'-2"})
+
+
+def test_a_header_that_is_a_formula_is_found_again() -> None:
+    made = report(b"Email,Name,Plan,=x\nno,N,P,1\n", for_spreadsheet=True)
+    assert rows_of(made)[0][:4] == ["Email", "Name", "Plan", "'=x"]
+    assert opened(made).header[:4] == ["Email", "Name", "Plan", "=x"]

@@ -17,16 +17,26 @@ LAYER = ROOT / "layers" / "contact_imports"
 @pytest.mark.parametrize(
     ("function", "not_needed"),
     [
-        ("api", {"contact_imports.jobs.apply_row_batch", "email_validator"}),
+        (
+            "api",
+            {
+                *("contact_imports.jobs.apply_row_batch", "email_validator"),
+                "contact_imports.files.legacy_encoding",
+            },
+        ),
         (
             "processor",
-            {"asyncio", "contact_imports.aws.contacts_table", "email_validator", "multipart"},
+            {
+                *("asyncio", "contact_imports.aws.contacts_table", "email_validator", "multipart"),
+                "contact_imports.files.legacy_encoding",
+            },
         ),
         (
             "row_batch",
             {
                 *("asyncio", "boto3", "difflib", "multipart", "orjson", "pydantic"),
                 *("contact_imports.files.split", "contact_imports.aws.uploads_bucket"),
+                *("tomllib", "contact_imports.model.column_match"),
             },
         ),
         ("dead_letter", {"aws_lambda_powertools.event_handler", "multipart"}),

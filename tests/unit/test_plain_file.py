@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contact_imports.files import plain_file
-from contact_imports.files.plain_file import PlainFile, plain_head
+from contact_imports.files.plain_file import PlainFile
 from contact_imports.model.errors import FileError
 from contact_imports.model.limits import MAX_GZIP_RATIO, MAX_GZIP_RATIO_FROM_BYTES, MAX_LINE_BYTES
 
@@ -23,14 +23,12 @@ def read(content: bytes) -> bytes:
 def test_a_file_is_read_as_it_was_before_it_was_packed(content: bytes) -> None:
     packed = gzip.compress(content)
     assert read(packed) == content
-    assert content.startswith(plain_head(packed[:100]))
     assert read(packed + gzip.compress(b"more")) == content + b"more"
 
 
 @given(st.binary(max_size=200).filter(lambda content: not content.startswith(b"\x1f\x8b")))
 def test_what_is_not_packed_is_read_as_it_is(content: bytes) -> None:
     assert read(content) == content
-    assert plain_head(content) == content
 
 
 def test_the_bytes_are_counted_unpacked() -> None:
@@ -57,9 +55,32 @@ def test_damaged_gzip_is_an_error(damaged: bytes) -> None:
     assert refused.value.code == "UNREADABLE_FILE"
 
 
-def test_a_head_that_says_gzip_and_is_not_is_an_error() -> None:
-    with pytest.raises(FileError, match="damaged"):
-        plain_head(b"\x1f\x8bEmail\na@example.com\n")
+@given(st.binary(max_size=300), st.integers(0, 400))
+def test_the_head_is_still_to_be_read(content: bytes, size: int) -> None:
+    stored = gzip.compress(content)
+    stream = PlainFile(io.BufferedReader(io.BytesIO(stored)), len(stored))
+    assert stream.head(size) == content[:size]
+    assert stream.head(size // 2) == content[: size // 2]
+    assert stream.readall() == content
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32-le"])
+def test_the_bytes_of_a_line_end_are_no_line_end_in_utf_16(
+    monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setattr(plain_file, "MAX_LINE_BYTES", 1000)
+
+    def read_text(text: str) -> bytes:
+        content = text.encode(encoding)
+        stream = PlainFile(io.BufferedReader(io.BytesIO(content)), len(content))
+        stream.head(4)
+        stream.set_encoding(encoding)
+        return b"".join(iter(partial(stream.read, 100), b""))
+
+    lines = "\u0a0d\u0d0a\n" * 400
+    assert read_text(lines) == lines.encode(encoding)
+    with pytest.raises(FileError, match="without the end of a line"):
+        read_text("\u0a0d\u0d0a" * 400)
 
 
 def test_a_bomb_is_stopped_at_its_ratio() -> None:

@@ -38,9 +38,9 @@ def test_rows_come_out_as_they_went_in(names: list[str]) -> None:
     message = decode_message(body)
     assert isinstance(message, RowBatch)
     assert message.rows == records
-    assert (message.importId, message.projectId) == (JOB.id, "demo")
+    assert (message.import_id, message.project_id) == (JOB.id, "demo")
     assert (message.partition, message.seq, message.last) == (0, 0, True)
-    assert (message.onConflict, message.tags) == (OnConflict.SKIP, ("a", "b"))
+    assert (message.on_conflict, message.tags) == (OnConflict.SKIP, ("a", "b"))
     # What SQS takes: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
     assert all(
         c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c >= "\U00010000"
@@ -56,7 +56,7 @@ def test_rows_that_are_rejected_keep_their_reason() -> None:
 
 
 def test_the_end_of_a_partition() -> None:
-    end = PartitionEnd(importId=JOB.id, projectId="demo", partition=3)
+    end = PartitionEnd(JOB.id, "demo", 3)
     assert decode_message(encode_partition_end(end)) == end
 
 

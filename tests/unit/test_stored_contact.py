@@ -11,7 +11,14 @@ from contact_imports.model.contact import Contact, OnConflict, Outcome, Row, app
 from contact_imports.model.errors import RowError
 from contact_imports.model.import_job import new_import_id
 from contact_imports.model.limits import MAX_CONTACT_BYTES
-from contact_imports.model.stored_contact import AppliedRows, StoredContact, fold_rows, settle_row
+from contact_imports.model.stored_contact import (
+    AppliedRows,
+    BatchRows,
+    CreatedBy,
+    StoredContact,
+    count_without_applying,
+    merge_rows,
+)
 
 NOW = datetime(2030, 1, 2, tzinfo=UTC)
 A, B = new_import_id(NOW), new_import_id(NOW)
@@ -25,7 +32,7 @@ def row(number: int, name: str = "", **custom: str) -> Row:
 def stored(
     contact: Contact, applied: dict[str, tuple[AppliedRows, ...]] | None = None
 ) -> StoredContact:
-    return StoredContact(contact, 3, (B, 2), applied or {})
+    return StoredContact(contact, 3, CreatedBy(B, 2), applied or {})
 
 
 values = st.sampled_from(["", "x", "y"])
@@ -39,7 +46,7 @@ befores = st.one_of(
 
 
 @given(befores, row_lists, st.sampled_from(OnConflict))
-def test_folding_is_applying_one_row_at_a_time(
+def test_merging_is_applying_one_row_at_a_time(
     before: StoredContact | None, rows: list[Row], on_conflict: OnConflict
 ) -> None:
     contact = before.contact if before else None
@@ -48,20 +55,20 @@ def test_folding_is_applying_one_row_at_a_time(
         applied = apply_row(contact, one, on_conflict)
         contact = applied.contact
         outcomes[one.number] = applied.outcome
-    folded = fold_rows(before, rows, A, on_conflict)
-    assert folded.outcomes == outcomes
-    after = folded.after or before
+    merged = merge_rows(before, rows, A, on_conflict)
+    assert merged.outcomes == outcomes
+    after = merged.after or before
     assert after is not None
     assert after.contact == contact
-    assert (folded.after is None) == (before is not None and before.contact == contact)
+    assert (merged.after is None) == (before is not None and before.contact == contact)
 
 
 @given(befores, row_lists, st.sampled_from(OnConflict))
-def test_folding_again_writes_nothing_and_counts_the_same(
+def test_merging_again_writes_nothing_and_counts_the_same(
     before: StoredContact | None, rows: list[Row], on_conflict: OnConflict
 ) -> None:
-    first = fold_rows(before, rows, A, on_conflict)
-    again = fold_rows(first.after or before, rows, A, on_conflict)
+    first = merge_rows(before, rows, A, on_conflict)
+    again = merge_rows(first.after or before, rows, A, on_conflict)
     assert again.after is None
     assert again.outcomes == first.outcomes
 
@@ -70,30 +77,30 @@ def test_folding_again_writes_nothing_and_counts_the_same(
 def test_a_batch_that_comes_again_does_not_undo_what_another_import_did_since(
     before: StoredContact | None, rows: list[Row], others: list[Row]
 ) -> None:
-    first = fold_rows(before, rows, A, OnConflict.UPSERT)
+    first = merge_rows(before, rows, A, OnConflict.UPSERT)
     if first.after is None:
         return  # nothing was written: coming again is then the first time
-    between = fold_rows(first.after, others, B, OnConflict.UPSERT).after or first.after
-    again = fold_rows(between, rows, A, OnConflict.UPSERT)
+    between = merge_rows(first.after, others, B, OnConflict.UPSERT).after or first.after
+    again = merge_rows(between, rows, A, OnConflict.UPSERT)
     assert again.after is None
     assert again.outcomes == first.outcomes
 
 
 def test_the_row_that_created_a_contact_is_remembered() -> None:
-    folded = fold_rows(None, [row(5, "x"), row(9, "y")], A, OnConflict.UPSERT)
-    assert folded.after == StoredContact(
-        Contact(EMAIL, {"name": "y"}), 1, (A, 5), {A: (AppliedRows(9),)}
+    merged = merge_rows(None, [row(5, "x"), row(9, "y")], A, OnConflict.UPSERT)
+    assert merged.after == StoredContact(
+        Contact(EMAIL, {"name": "y"}), 1, CreatedBy(A, 5), {A: (AppliedRows(9),)}
     )
-    assert folded.outcomes == {5: Outcome.CREATED, 9: Outcome.UPDATED}
+    assert merged.outcomes == {5: Outcome.CREATED, 9: Outcome.UPDATED}
 
 
 def test_a_row_that_failed_fails_again_with_its_reason() -> None:
     big = "x" * (MAX_CONTACT_BYTES - 100)
     before = stored(Contact(EMAIL, {}, {"big": big}))
     rows = [row(5, "n" * 200), row(6, big="small now")]
-    first = fold_rows(before, rows, A, OnConflict.UPSERT)
+    first = merge_rows(before, rows, A, OnConflict.UPSERT)
     assert first.outcomes == {5: Outcome.FAILED, 6: Outcome.UPDATED}
-    again = fold_rows(first.after, rows, A, OnConflict.UPSERT)
+    again = merge_rows(first.after, rows, A, OnConflict.UPSERT)
     assert again.outcomes == first.outcomes
     assert again.errors == first.errors
     assert [error.code for error in first.errors] == ["contact_too_large"]
@@ -103,22 +110,23 @@ def test_imports_that_cannot_come_again_are_forgotten() -> None:
     old = new_import_id(NOW - timedelta(days=30))
     recent = new_import_id(NOW - timedelta(hours=1))
     before = stored(Contact(EMAIL), {old: (AppliedRows(2),), recent: (AppliedRows(3),)})
-    folded = fold_rows(before, [row(4, "x")], A, OnConflict.UPSERT)
-    assert folded.after is not None
-    assert set(folded.after.applied) == {recent, A}
+    merged = merge_rows(before, [row(4, "x")], A, OnConflict.UPSERT)
+    assert merged.after is not None
+    assert set(merged.after.applied) == {recent, A}
 
 
 def test_a_batch_that_is_given_up_counts_what_was_applied() -> None:
-    contact = fold_rows(None, [row(5, "x"), row(7, "y")], A, OnConflict.UPSERT).after
+    contact = merge_rows(None, [row(5, "x"), row(7, "y")], A, OnConflict.UPSERT).after
     outcomes = [
-        settle_row(contact, number, (5, 9), A, OnConflict.UPSERT).outcome for number in (5, 7, 9)
+        count_without_applying(contact, number, BatchRows(5, 9), A, OnConflict.UPSERT).outcome
+        for number in (5, 7, 9)
     ]
     assert outcomes == [Outcome.CREATED, Outcome.UPDATED, Outcome.FAILED]
 
 
 def test_a_batch_that_is_given_up_is_not_taken_for_one_that_overtook_it() -> None:
-    contact = fold_rows(None, [row(20, "x")], A, OnConflict.UPSERT).after
-    settled = settle_row(contact, 5, (2, 9), A, OnConflict.UPSERT)
+    contact = merge_rows(None, [row(20, "x")], A, OnConflict.UPSERT).after
+    settled = count_without_applying(contact, 5, BatchRows(2, 9), A, OnConflict.UPSERT)
     assert settled.outcome is Outcome.FAILED
     assert settled.error == RowError(
         5, "not_processed", "The row could not be processed. Import it again."
@@ -126,15 +134,16 @@ def test_a_batch_that_is_given_up_is_not_taken_for_one_that_overtook_it() -> Non
 
 
 def test_a_batch_that_was_overtaken_is_still_known_to_be_applied() -> None:
-    first = fold_rows(None, [row(5, "x"), row(7, "y")], A, OnConflict.UPSERT).after
-    overtaken = fold_rows(first, [row(20, "z")], A, OnConflict.UPSERT, overtaking=True).after
+    first = merge_rows(None, [row(5, "x"), row(7, "y")], A, OnConflict.UPSERT).after
+    overtaken = merge_rows(first, [row(20, "z")], A, OnConflict.UPSERT, overtaking=True).after
     assert overtaken is not None
     assert overtaken.applied == {A: (AppliedRows(7), AppliedRows(20))}
     outcomes = [
-        settle_row(overtaken, number, (2, 9), A, OnConflict.UPSERT).outcome for number in (5, 7, 9)
+        count_without_applying(overtaken, number, BatchRows(2, 9), A, OnConflict.UPSERT).outcome
+        for number in (5, 7, 9)
     ]
     assert outcomes == [Outcome.CREATED, Outcome.UPDATED, Outcome.FAILED]
     # Once nothing is missing, the last batch is enough.
-    after = fold_rows(overtaken, [row(30, "w")], A, OnConflict.UPSERT).after
+    after = merge_rows(overtaken, [row(30, "w")], A, OnConflict.UPSERT).after
     assert after is not None
     assert after.applied == {A: (AppliedRows(30),)}

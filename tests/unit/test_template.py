@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
 import pytest
 
+from contact_imports.api.openapi import REQUEST_ID_HEADER
+from contact_imports.api.paths import UPLOADS_PATH
 from contact_imports.aws.environment import (
     ApiEnvironment,
     DeadLetterEnvironment,
@@ -15,7 +19,8 @@ from contact_imports.aws.environment import (
     ProcessorEnvironment,
     RowBatchEnvironment,
 )
-from contact_imports.aws.imports_table import OPEN_INDEX, PROJECT_INDEX, QUIET_AFTER, REPORT_DUE
+from contact_imports.aws.imports_table import OPEN_INDEX, PROJECT_INDEX, REPORT_DUE
+from contact_imports.aws.project_writes import QUIET_AFTER
 from contact_imports.jobs.apply_row_batch import PATIENCE_SECONDS
 from contact_imports.model.import_job import (
     IMPORT_DEADLINE_SECONDS,
@@ -23,6 +28,8 @@ from contact_imports.model.import_job import (
     UPLOAD_DEADLINE_SECONDS,
 )
 from contact_imports.model.limits import MAX_FILE_BYTES, MAX_UPLOAD_BYTES
+from local.stack import ROOT
+from tests.events import handler
 from tests.template import load, resources
 
 FUNCTIONS = resources("AWS::Serverless::Function")
@@ -107,7 +114,8 @@ def test_a_queue_hides_a_message_for_six_times_the_functions_timeout() -> None:
                 assert QUEUES[queue]["VisibilityTimeout"] >= 6 * function["Timeout"]
                 assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
                 seen.add(queue)
-    assert seen == set(QUEUES)
+    # The others are for a person: tests/unit/test_transformed_template.py.
+    assert seen == {"RowQueue", "DeadLetterQueue", "ProcessorFailuresQueue"}
 
 
 def test_row_batches_that_keep_failing_become_dead_letters() -> None:
@@ -163,6 +171,24 @@ def test_the_stream_starts_a_function_at_an_imports_end_alone_and_once() -> None
     (one,) = event["Properties"]["FilterCriteria"]["Filters"]
     assert json.loads(one["Pattern"]) == {"dynamodb": {"NewImage": {"report": {"S": [REPORT_DUE]}}}}
     assert event["Properties"]["MaximumRecordAgeInSeconds"] > REPORT_SECONDS
+    # The tries of one that fails slowly are over before the ends behind it are forgotten.
+    tries = event["Properties"]["MaximumRetryAttempts"] + 1
+    timeout = FUNCTIONS["ImportEndedFunction"]["Timeout"]
+    assert tries * timeout < event["Properties"]["MaximumRecordAgeInSeconds"] / 10
+
+
+def test_a_dead_letter_or_an_end_has_the_functions_time_to_itself(
+    function_environment: None,
+) -> None:
+    for function in ("DeadLetterFunction", "ImportEndedFunction"):
+        events = [event["Properties"] for event in FUNCTIONS[function]["Events"].values()]
+        sizes = [event["BatchSize"] for event in events if "Schedule" not in event]
+        assert set(sizes) == {1}
+    for function, left in (
+        ("DeadLetterFunction", handler("dead_letter").SWEEP_ENDS_BEFORE_TIMEOUT_MS),
+        ("ImportEndedFunction", handler("import_ended").REPORT_ENDS_BEFORE_TIMEOUT_MS),
+    ):
+        assert 0 < left < FUNCTIONS[function]["Timeout"] * 1000 / 3
 
 
 def test_what_the_gateway_refuses_has_the_errors_shape() -> None:
@@ -177,6 +203,18 @@ def test_what_the_gateway_refuses_has_the_errors_shape() -> None:
     assert statuses["MISSING_AUTHENTICATION_TOKEN"] == 404
     too_large = responses["REQUEST_TOO_LARGE"]["ResponseTemplates"]["application/json"]
     assert f"{MAX_UPLOAD_BYTES:,}" in too_large
+    assert UPLOADS_PATH in too_large
+
+
+def test_what_the_gateway_refuses_has_the_requests_id_and_when_to_retry() -> None:
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html:
+    # a header is mapped from the context by name, or is a text in single quotes.
+    for response in API["GatewayResponses"].values():
+        headers = response["ResponseParameters"]["Headers"]
+        assert headers[REQUEST_ID_HEADER] == "context.requestId"
+        assert ("Retry-After" in headers) == (response.get("StatusCode") == 429)
+        if "Retry-After" in headers:
+            assert re.fullmatch(r"'[1-9]\d*'", headers["Retry-After"])
 
 
 def test_the_gateway_passes_files_as_they_are_and_limits_requests() -> None:
@@ -216,6 +254,7 @@ def test_who_may_write_contacts_and_files() -> None:
         ("ApiRole", "imports"),
         ("ImportEndedRole", "reports"),
         ("ImportEndedRole", "results"),
+        ("ProcessorRole", "results"),
     }
 
 
@@ -230,3 +269,38 @@ def test_row_batches_are_received_one_by_one_and_have_time_to_wait() -> None:
     assert event["Properties"]["BatchSize"] == 1
     assert function["Timeout"] >= PATIENCE_SECONDS + 20
     assert 2 * function["Timeout"] < QUIET_AFTER.total_seconds()
+
+
+def test_the_functions_have_the_sdk_that_the_tests_had() -> None:
+    # The managed runtime's own changes under a deployed function, with other retries and protocols.
+    layer = (ROOT / "layers" / "contact_imports" / "requirements.txt").read_text().splitlines()
+    for name in ("boto3", "botocore"):
+        assert f"{name}=={version(name)}" in layer
+
+
+def test_ten_thousand_files_dropped_at_once_end_in_a_new_account() -> None:
+    # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: new accounts have ten
+    # concurrent executions. One is left to the API; small files take the processor two seconds, cold.
+    account, api, files, seconds_a_file = 10, 1, 10_000, 2
+    processors = account - api - load()["Parameters"]["RowBatchConcurrency"]["Default"]
+    age = FUNCTIONS["ProcessorFunction"]["EventInvokeConfig"]["MaximumEventAgeInSeconds"]
+    assert files * seconds_a_file / processors < age
+
+
+@pytest.mark.parametrize(
+    ("function", "parameter"),
+    [
+        ("ApiFunction", "ApiReservedConcurrency"),
+        ("ProcessorFunction", "ProcessorReservedConcurrency"),
+    ],
+)
+def test_concurrency_is_reserved_only_where_that_is_asked_for(
+    function: str, parameter: str
+) -> None:
+    template = load()
+    assert template["Parameters"][parameter]["Default"] == 0
+    condition, reserved, otherwise = FUNCTIONS[function]["ReservedConcurrentExecutions"]["Fn::If"]
+    assert template["Conditions"][condition] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, 0]}]
+    }
+    assert (reserved, otherwise) == ({"Ref": parameter}, {"Ref": "AWS::NoValue"})

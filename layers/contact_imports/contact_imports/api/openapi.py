@@ -1,19 +1,32 @@
-"""The OpenAPI document of the API: Powertools makes it from the routes; the models here are what they speak of."""
+"""The OpenAPI document of the API: Powertools makes it from the routes; the models here are what they speak of.
+
+It is written for generators of clients: an operation has one kind of request and one kind of answer, every
+name is a schema of its own, and what may be null says so in its type.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
-from aws_lambda_powertools.event_handler.openapi.models import APIKey, License, Tag
+from aws_lambda_powertools.event_handler.openapi.models import APIKey, Contact, License, Tag
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from pydantic import BaseModel, Field
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import SkipJsonSchema, models_json_schema
 
+from contact_imports.api.paths import IMPORTS_PATH, OPENAPI_PATH, UPLOADS_PATH
 from contact_imports.api.requests import ImportFields
+from contact_imports.model.errors import RequestErrorCode, RowErrorCode
+from contact_imports.model.import_job import Status
+from contact_imports.model.limits import MAX_UPLOAD_BYTES
 
 JSON = "application/json"
-POST_PATH = "/v1/contacts/imports"
+REQUEST_ID_HEADER = "X-Request-Id"
+
+_DateTime = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+_Optional = str | SkipJsonSchema[None]
 
 
 class ApiResponse(BaseModel):
@@ -23,31 +36,32 @@ class ApiResponse(BaseModel):
 
 
 class ApiError(BaseModel):
-    """Every refusal."""
+    """Every refusal, and every failure."""
 
-    success: bool = False
-    error: str
+    success: Annotated[bool, Field(json_schema_extra={"default": False})]
+    error: Annotated[str, Field(description="What is wrong, where, and what to do.")]
     code: Annotated[
         str,
         Field(
-            description="Machine-readable error code (e.g., IDEMPOTENCY_CONFLICT, DOMAIN_CLAIMABLE)."
+            description="Machine-readable error code (e.g., IDEMPOTENCY_CONFLICT, COLUMN_NOT_FOUND).",
+            examples=[*get_args(RequestErrorCode), "THROTTLED", "BAD_REQUEST"],
         ),
     ]
     data: Annotated[
-        dict[str, Any],
+        dict[str, Any] | SkipJsonSchema[None],
         Field(
-            description="Additional structured context for the error, such as the affected domain."
+            description="Additional structured context for the error, such as the field that is wrong."
         ),
-    ] = {}
+    ] = None
 
 
 class UploadForm(BaseModel):
     """A form to upload the file with: its fields, then `file`, as multipart/form-data to `url`."""
 
-    url: str
+    url: Annotated[str, Field(json_schema_extra={"format": "uri"})]
     fields: dict[str, str]
     max_bytes: int
-    expires_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    expires_at: Annotated[_DateTime, Field(description="When the upload must have begun.")]
 
 
 class ContactImportCreated(BaseModel):
@@ -59,15 +73,24 @@ class ContactImportCreated(BaseModel):
         Field(description="Import job ID. Poll GET /v1/contacts/imports/{id} for status."),
     ]
     status: Annotated[str, Field(json_schema_extra={"example": "processing"})]
-    upload: Annotated[
-        UploadForm | None, Field(description="Only where the request had no file.")
-    ] = None
+
+
+class ContactImportUploadCreated(ContactImportCreated):
+    """A new import that is pending until its file is uploaded."""
+
+    upload: UploadForm
 
 
 class ApiResponseContactImport(ApiResponse):
     """The answer of CreateContactImport."""
 
     data: ContactImportCreated
+
+
+class ApiResponseContactImportUpload(ApiResponse):
+    """The answer of CreateContactImportUpload."""
+
+    data: ContactImportUploadCreated
 
 
 class ContactImportCounts(BaseModel):
@@ -85,11 +108,11 @@ class ContactImportStatus(BaseModel):
 
     object: Annotated[str, Field(json_schema_extra={"example": "contact_import"})]
     id: str
-    status: Literal["pending", "processing", "completed", "failed"]
+    status: Status
     counts: ContactImportCounts
-    error: str | None
-    created_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    completed_at: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})]
+    error: Annotated[str | None, Field(description="Why the import failed.")]
+    created_at: _DateTime
+    completed_at: _DateTime | None
 
 
 class ApiResponseContactImportStatus(ApiResponse):
@@ -102,10 +125,16 @@ class ContactImportListed(ContactImportStatus):
     """An import with how it was made."""
 
     dropped_key: Annotated[str | None, Field(description="The object that was dropped.")]
-    encoding: str | None
+    encoding: Annotated[str | None, Field(description="How the file was read.")]
     options: Annotated[
         dict[str, Any],
         Field(description="The request's fields, with the column map that was matched."),
+    ]
+    notes: Annotated[
+        list[dict[str, str]],
+        Field(
+            description="What was skipped, chosen or left out in the file: `code` and `message`."
+        ),
     ]
 
 
@@ -114,7 +143,7 @@ class ContactImportList(BaseModel):
 
     object: Literal["list"]
     data: list[ContactImportListed]
-    next_cursor: str | None
+    next_cursor: Annotated[str | None, Field(description="The `cursor` of the next page.")]
 
 
 class ApiResponseContactImportList(ApiResponse):
@@ -128,8 +157,11 @@ class FailedRow(BaseModel):
 
     row: Annotated[int, Field(description="Its number in the file, the header being 1.")]
     line: Annotated[int, Field(description="The line that it starts at, from 1.")]
-    field: str | None
-    code: str
+    field: Annotated[str | None, Field(description="The column map's key of the cell to blame.")]
+    code: Annotated[
+        str,
+        Field(description="Why the row failed, for programs.", examples=[*get_args(RowErrorCode)]),
+    ]
     message: str
 
 
@@ -138,11 +170,11 @@ class FailedRowList(BaseModel):
 
     object: Literal["list"]
     data: list[FailedRow]
-    next_cursor: str | None
+    next_cursor: Annotated[str | None, Field(description="The `cursor` of the next page.")]
 
 
 class ApiResponseFailedRowList(ApiResponse):
-    """The answer of GetContactImportErrors with format=json."""
+    """The answer of ListContactImportFailedRows."""
 
     data: FailedRowList
 
@@ -154,7 +186,7 @@ class CreateContactImportRequest(ImportFields):
         bytes,
         Field(description="CSV file to import", json_schema_extra={"format": "binary"}),
     ]
-    columnMap: Annotated[
+    column_map: Annotated[  # type: ignore[assignment]
         str,
         Field(
             description="JSON string mapping subscriber fields to CSV header names. Only `email` is required. "
@@ -164,40 +196,142 @@ class CreateContactImportRequest(ImportFields):
         ),
     ]
     tags: Annotated[
-        str,
+        _Optional,
         Field(
             description='Tag names to apply to every imported contact, as a JSON array (e.g. `["newsletter"]`) '
-            "or a comma-separated string. Tags are created if they do not exist."
+            "or a comma-separated string. Tags are created if they do not exist.",
         ),
-    ] = ""
-    dryRun: Annotated[
+    ] = None  # type: ignore[assignment]
+    dry_run: Annotated[
         Literal["true", "false"],
         Field(description="Whether to count and report only, without changing anything."),
-    ] = "false"
+    ] = "false"  # type: ignore[assignment]
 
 
-def answer(description: str, model: type[BaseModel] | None = None) -> OpenAPIResponse:
-    """One of an operation's responses."""
-    return {"description": description, "content": {JSON: {"model": model or ApiError}}}
+class ColumnMapFields(BaseModel, extra="forbid", alias_generator=to_camel):
+    """Each field of a contact with the name of its column in the file."""
+
+    email: str
+    first_name: _Optional = None
+    last_name: _Optional = None
+    name: _Optional = None
+    phone: _Optional = None
+    country: _Optional = None
+    language: _Optional = None
+    custom_fields: Annotated[
+        dict[str, str], Field(description="Each custom field's key with its column.")
+    ] = {}
 
 
-BAD_REQUEST = {400: answer("Bad request")}
-UNAUTHORIZED = {401: answer("Unauthorized")}
-FORBIDDEN = {403: answer("Forbidden - Missing required permissions or access denied")}
-NOT_FOUND = {404: answer("Resource not found")}
-CONFLICT = {409: answer("Conflict - the idempotency key was used, or the report is not ready")}
-TOO_LARGE = {413: answer("The body is too large: ask for an upload form")}
+class CreateContactImportUploadRequest(ImportFields):
+    """What CreateContactImportUpload is asked for: CreateContactImport's form without the file."""
+
+    column_map: ColumnMapFields  # type: ignore[assignment]
+    tags: Annotated[  # type: ignore[assignment]
+        list[str],
+        Field(
+            default_factory=list,
+            description="Tag names to apply to every imported contact. Tags are created if they do not exist.",
+        ),
+    ]
+    dry_run: Annotated[
+        bool,
+        Field(description="Whether to count and report only, without changing anything."),
+    ] = False
+
+
+_BODIES: dict[str, tuple[str, type[BaseModel]]] = {
+    IMPORTS_PATH: ("multipart/form-data", CreateContactImportRequest),
+    UPLOADS_PATH: (JSON, CreateContactImportUploadRequest),
+}
+
+_ERRORS = {
+    400: ("BadRequest", "Bad request"),
+    401: ("Unauthorized", "Unauthorized"),
+    403: ("Forbidden", "Forbidden - Missing required permissions or access denied"),
+    404: ("NotFound", "Resource not found"),
+    409: ("Conflict", "Conflict - the idempotency key was used, or the import has not ended"),
+    413: (
+        "PayloadTooLarge",
+        f"The body is over {MAX_UPLOAD_BYTES:,} bytes - ask for an upload form (CreateContactImportUpload)",
+    ),
+    429: ("TooManyRequests", "Too many requests - send it again after `Retry-After`"),
+    500: ("InternalError", "The request failed on our side"),
+}
+_DEFAULT = ("UnexpectedError", "Any other refusal or failure")
+_ALWAYS = (429, 500)
+"""What API Gateway or a failure of ours can answer to any request."""
+
+_HEADERS = {
+    REQUEST_ID_HEADER: {
+        "description": "The request's id, to be named when you ask for help with it.",
+        "schema": {"type": "string"},
+    },
+    "Retry-After": {
+        "description": "The seconds after which the request may be sent again.",
+        "schema": {"type": "integer"},
+    },
+    "WWW-Authenticate": {
+        "description": "How to authenticate.",
+        "schema": {"type": "string"},
+    },
+}
+_HEADERS_OF: dict[int | None, str] = {
+    401: "WWW-Authenticate",
+    409: "Retry-After",
+    429: "Retry-After",
+}
+
+
+CSV_REPORT: dict[int, OpenAPIResponse] = {
+    200: {
+        "description": "Failed rows as CSV",
+        "content": {"text/csv": {"schema": {"type": "string"}}},
+        "headers": {
+            "Content-Disposition": {
+                "description": "The name to save the file under.",
+                "schema": {"type": "string"},
+            }
+        },
+    },
+    302: {
+        "description": "Where a large report is, for some minutes; without the API key",
+        "headers": {
+            "Location": {
+                "description": "The report's URL.",
+                "schema": {"type": "string", "format": "uri"},
+            }
+        },
+    },
+}
+
+
+def responses(
+    description: str, model: type[BaseModel] | None, *errors: int
+) -> dict[int, OpenAPIResponse]:
+    """An operation's answer, and the statuses of its refusals; every operation has 429, 500 and default too."""
+    content: dict[str, Any] = {JSON: {"model": model} if model else {"schema": {"type": "object"}}}
+    return {200: {"description": description, "content": content}, **refusals(*errors)}
+
+
+def refusals(*errors: int) -> dict[int, OpenAPIResponse]:
+    """The statuses of an operation's refusals."""
+    return {status: {"description": _ERRORS[status][1]} for status in errors}
 
 
 def document(app: APIGatewayRestResolver) -> dict[str, Any]:
-    """The document of an app's routes."""
+    """The document of an app's routes, without `servers`, which depend on how the API was called."""
     schema: dict[str, Any] = json.loads(
         app.get_openapi_json_schema(
             title="Contact Imports",
             version="1.0.0",
             description="Import contacts from CSV files, exactly once, with exact counts.",
-            tags=[Tag(name="Contacts", description="Import contacts")],
-            license_info=License(name="MIT"),
+            tags=[
+                Tag(name="Contacts", description="Import contacts"),
+                Tag(name="Description", description="What the API takes and answers"),
+            ],
+            contact=Contact(name="Contact Imports"),
+            license_info=License(name="Apache-2.0", identifier="Apache-2.0"),
             security=[{"apiKeyAuth": []}],
             security_schemes={
                 "apiKeyAuth": APIKey.model_validate(
@@ -211,18 +345,106 @@ def document(app: APIGatewayRestResolver) -> dict[str, Any]:
             },
         )
     )
-    schemas = schema["components"]["schemas"]
+    components = schema["components"]
     # Powertools' own answer to parameters that are wrong, which this API gives otherwise.
     for unused in ("HTTPValidationError", "ValidationError", "ResponseValidationError"):
-        schemas.pop(unused, None)
-    for operations in schema["paths"].values():
+        components["schemas"].pop(unused, None)
+    models: list[type[BaseModel]] = [ApiError, *(model for _, model in _BODIES.values())]
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
+    )
+    components["schemas"] |= definitions["$defs"]
+    components["headers"] = _HEADERS
+    components["responses"] = {
+        name: _error(status, description) for status, (name, description) in _ERRORS.items()
+    } | {_DEFAULT[0]: _error(None, _DEFAULT[1])}
+    for path, operations in schema["paths"].items():
         for operation in operations.values():
-            operation["responses"].pop("422", None)
-    content = {}
-    for kind, model in (("multipart/form-data", CreateContactImportRequest), (JSON, ImportFields)):
-        schemas[model.__name__] = model.model_json_schema(
-            ref_template="#/components/schemas/{model}"
-        )
-        content[kind] = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
-    schema["paths"][POST_PATH]["post"]["requestBody"] = {"required": True, "content": content}
+            _complete(operation)
+        if path in _BODIES:
+            kind, model = _BODIES[path]
+            body = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
+            operations["post"]["requestBody"] = {"required": True, "content": {kind: body}}
+    schema["paths"][OPENAPI_PATH]["get"]["security"] = []
+    schema["paths"] = _plain(dict(sorted(schema["paths"].items())))
+    components["schemas"] = _plain(components["schemas"])
+    del schema["servers"]
     return schema
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    """Gives an operation what Powertools does not: shared refusals, those of every operation, headers."""
+    for parameter in operation.get("parameters", []):
+        parameter["schema"] = _parameter_schema(parameter["schema"])
+        if parameter["in"] == "header":
+            # Powertools writes it in lower case.
+            parameter["name"] = parameter["name"].title()
+    answers = operation["responses"]
+    answers.pop("422", None)
+    for status, response in answers.items():
+        response.setdefault("headers", {})[REQUEST_ID_HEADER] = _header(REQUEST_ID_HEADER)
+        if status.startswith("3"):
+            # Powertools takes every answer for one of JSON.
+            response.pop("content", None)
+    for status, (name, _) in _ERRORS.items():
+        if str(status) in answers or status in _ALWAYS:
+            answers[str(status)] = {"$ref": f"#/components/responses/{name}"}
+    answers["default"] = {"$ref": f"#/components/responses/{_DEFAULT[0]}"}
+
+
+def _error(status: int | None, description: str) -> dict[str, Any]:
+    names = [REQUEST_ID_HEADER]
+    if status in _HEADERS_OF:
+        names.append(_HEADERS_OF[status])
+    return {
+        "description": description,
+        "headers": {name: _header(name) for name in names},
+        "content": {JSON: {"schema": {"$ref": "#/components/schemas/ApiError"}}},
+    }
+
+
+def _header(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/headers/{name}"}
+
+
+def _parameter_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter's schema: without the description that the parameter has, and without null.
+
+    A parameter that is left out is not sent; in a URL there is no null.
+    """
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    rest = {name: value for name, value in schema.items() if name not in ("anyOf", "description")}
+    found = {**rest, **kinds[0]} if len(kinds) == 1 else rest | ({"anyOf": kinds} if kinds else {})
+    # Powertools has every bound as a float.
+    return {
+        name: int(value) if isinstance(value, float) else value for name, value in found.items()
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A part of the document in the words that generators know best.
+
+    No titles that repeat a name. What may be left out has no null for it, and what may be null has both
+    in `type`, so that a `format` is where its type is.
+    """
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found = {
+        name: _plain(item)
+        for name, item in value.items()
+        if name != "title" or not isinstance(item, str)
+    }
+    kinds = found.get("anyOf", [])
+    optional = "default" in found and found["default"] is None
+    if optional:
+        del found["default"]
+    if {"type": "null"} in kinds:
+        others = [kind for kind in kinds if kind != {"type": "null"}]
+        if len(others) == 1 and (optional or "type" in others[0]):
+            del found["anyOf"]
+            found = {**others[0], **found}
+            if not optional:
+                found["type"] = [found["type"], "null"]
+    return found

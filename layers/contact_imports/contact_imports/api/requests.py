@@ -1,60 +1,78 @@
-"""The request of CreateContactImport, as it is sent and as it is meant: a form, JSON, or an object's metadata."""
+"""The request of CreateContactImport: a form with the file, or JSON without it, and what it asks for."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated
 
 from multipart import MultipartError, MultipartParser, parse_options_header
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, PlainValidator
 
-from contact_imports.model.errors import RequestError, RequestErrorCode
+from contact_imports.api.paths import IMPORTS_PATH, UPLOADS_PATH
+from contact_imports.messages.option_fields import (
+    ColumnMapField,
+    DelimiterField,
+    OptionFields,
+    field_names,
+    parse_fields,
+)
+from contact_imports.model.errors import RequestError, field_error
 from contact_imports.model.import_job import ImportOptions
+from contact_imports.model.json_text import is_unicode, read_json
 from contact_imports.model.limits import MAX_FIELD_BYTES, MAX_FILE_BYTES, MAX_UPLOAD_BYTES
-from contact_imports.model.options import field_refusal, parse_options
+from contact_imports.model.spelling import nearest, shown
 
-_FIELDS = ("file", "projectId", "columnMap", "onConflict", "onBlank", "delimiter", "tags", "dryRun")
 _MAX_PARTS = 32
+_MAX_PART_HEADERS = 32
+_MAX_PART_HEADER_BYTES = 65_536
+"""Far more than the name of any file (255 bytes on usual file systems), and few enough that a header of as many
+lines is put together in no time."""
 # Part of an S3 key and of DynamoDB keys, so that no other character needs escaping there.
 _PROJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+"""How a compressed body begins (RFC 1952, RFC 8878)."""
+
+_REPLACED = "\ufffd"
+"""What API Gateway puts in the place of bytes that are not UTF-8, in a body that is not a form."""
 
 
-class ImportFields(BaseModel):
+def _project_id(sent: object) -> str:
+    if sent == "":
+        raise ValueError("projectId is empty. Send the id of your project.")
+    if not isinstance(sent, str) or _PROJECT_ID.fullmatch(sent) is None:
+        raise ValueError(
+            "projectId must be 1 to 64 letters, digits, '-' or '_'. Send the id of your project."
+        )
+    return sent
+
+
+class _ProjectField(BaseModel):
+    project_id: Annotated[
+        str,
+        PlainValidator(_project_id, json_schema_input_type=str),
+        Field(description="Project ID"),
+    ]
+
+
+# The project comes first, as in the contract: pydantic takes the fields of the last base first.
+class ImportFields(OptionFields, _ProjectField):
     """The fields of a request, without its file: as JSON, or each as text in a form."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+    column_map: ColumnMapField
+    delimiter: DelimiterField = ImportOptions(None).delimiter
 
-    projectId: Annotated[str, Field(description="Project ID")]
-    columnMap: Annotated[
-        str | dict[str, Any],
-        Field(
-            description="JSON string mapping subscriber fields to CSV header names, or the object"
-        ),
-    ]
-    onConflict: Annotated[
-        Literal["skip", "upsert"],
-        Field(description="How to handle rows whose email already exists."),
-    ] = "upsert"
-    delimiter: Annotated[str, Field(description="CSV field delimiter.")] = ","
-    tags: Annotated[
-        str | list[str],
-        Field(description="Tag names to apply to every imported contact, as an array or as text."),
-    ] = ""
-    onBlank: Annotated[
-        Literal["keep", "clear"],
-        Field(description="Whether a blank cell leaves or removes the value that is there."),
-    ] = "keep"
-    dryRun: Annotated[
-        bool | Literal["true", "false"],
-        Field(description="Whether to count and report only, without changing anything."),
-    ] = False
+
+_FIELDS = field_names(ImportFields)
+_FORM_FIELDS = ["file", *_FIELDS]
 
 
 @dataclass(frozen=True, slots=True)
-class ImportForm:
+class ImportRequest:
     """A request whose every field was understood; the file has not been looked at.
 
     `file` is None where the sender asks for an upload form.
@@ -64,133 +82,204 @@ class ImportForm:
     project_id: str
     options: ImportOptions
 
+    @property
+    def identity(self) -> str:
+        """A hash of what is asked for, however the body was written."""
+        file = None if self.file is None else hashlib.sha256(self.file).hexdigest()
+        text = json.dumps([self.project_id, asdict(self.options), file], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
-def parse_form(content_type: str | None, body: bytes) -> ImportForm:
-    """The form or JSON in a request's body; raises RequestError (400, 413), which names the field and what to do."""
+
+def parse_request(
+    content_type: str | None, body: bytes, content_encoding: str | None = None
+) -> ImportRequest:
+    """The request in a body, a form or JSON by its Content-Type.
+
+    Raises RequestError, which names the field, or the fault of the body, and says what to do.
+    """
     if len(body) > MAX_UPLOAD_BYTES:
         raise RequestError(
-            413,
             "PAYLOAD_TOO_LARGE",
-            f"The request has {len(body):,} bytes; {MAX_UPLOAD_BYTES:,} is the most. Send the same fields "
-            "without the file as application/json: the answer has a form that takes a file of up to "
-            f"{MAX_FILE_BYTES:,} bytes.",
+            f"The request has {len(body):,} bytes; {MAX_UPLOAD_BYTES:,} is the most. POST the same fields "
+            f"without the file as application/json to {UPLOADS_PATH}: the answer has a form that takes a file "
+            f"of up to {MAX_FILE_BYTES:,} bytes.",
             data={"limit": MAX_UPLOAD_BYTES},
         )
     kind, parameters = parse_options_header(content_type or "")
+    compression = _compression(body, content_encoding)
     file = None
+    values: Mapping[str, object]
     if kind == "application/json":
-        texts = _json_texts(body)
+        values = _read_json_body(body, compression)
     else:
-        fields = _parse_fields(kind, parameters.get("boundary"), body)
-        if "file" not in fields:
-            raise _missing("file")
-        file = fields.pop("file")
+        parts = _read_form(kind, parameters.get("boundary"), body, compression)
+        if "file" not in parts:
+            message = (
+                "The request has no field 'file'. Send the CSV: with curl, -F 'file=@contacts.csv'."
+            )
+            raise field_error("MISSING_FIELD", "file", message)
+        file = parts.pop("file")
         if not file:
             message = "The file is empty. Its first line must name the columns."
-            raise field_refusal("EMPTY_FILE", "file", message)
-        texts = {name: _text(name, value) for name, value in fields.items()}
-    for name in ("projectId", "columnMap"):
-        if name not in texts:
-            raise _missing(name)
-    return ImportForm(
-        file, _project_id(texts["projectId"]), parse_options({"delimiter": ",", **texts})
-    )
+            raise field_error("EMPTY_FILE", "file", message)
+        values = {name: _text(name, value) for name, value in parts.items()}
+    fields = parse_fields(ImportFields, values)
+    return ImportRequest(file, fields.project_id, fields.options)
 
 
-def _json_texts(body: bytes) -> dict[str, str]:
-    """A JSON request's fields, each as the text that a form would have."""
-    try:
-        fields = ImportFields.model_validate_json(body)
-    except ValidationError as error:
-        raise _json_refusal(error) from None
-    values = fields.model_dump(exclude_unset=True)
-    return {
-        name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in values.items()
-    }
-
-
-def _json_refusal(error: ValidationError) -> RequestError:
-    first = error.errors(include_input=False, include_url=False)[0]
-    field = str(first["loc"][0]) if first["loc"] else ""
-    match first["type"]:
-        case "missing":
-            return _missing(field)
-        case "extra_forbidden":
-            names = ", ".join(name for name in _FIELDS if name != "file")
-            message = f"The request has a field that is not known here. Use {names}."
-            known = {"field": field} if field in _FIELDS else None
-            return RequestError(400, "UNKNOWN_FIELD", message, data=known)
-        case _ if field in _FIELDS:
-            code: RequestErrorCode = (
-                "INVALID_COLUMN_MAP"
-                if field == "columnMap"
-                else "INVALID_TAGS"
-                if field == "tags"
-                else "INVALID_FIELD"
-            )
-            return field_refusal(code, field, f"{field}: {first['msg'].lower()}.")
-        case _:
-            message = "The body is no JSON object. Send the form's fields, without the file."
-            return RequestError(400, "INVALID_JSON", message)
-
-
-def _parse_fields(kind: str, boundary: str | None, body: bytes) -> dict[str, bytes]:
-    if kind != "multipart/form-data" or not boundary:
+def check_json(content_type: str | None) -> None:
+    """Raises RequestError where a body is not declared as JSON."""
+    kind, _ = parse_options_header(content_type or "")
+    if kind != "application/json":
         raise RequestError(
-            400,
-            "NOT_MULTIPART",
-            "Send the file as multipart/form-data with a boundary, as curl -F does, or the other fields as "
-            "application/json to get a form that uploads a large file.",
+            "NOT_JSON",
+            "The request's Content-Type is not application/json. Send the fields as a JSON object with the "
+            f"header 'Content-Type: application/json', or POST the file itself to {IMPORTS_PATH}.",
         )
-    fields: dict[str, bytes] = {}
+
+
+def _read_json_body(body: bytes, compression: str | None) -> Mapping[str, object]:
+    if compression:
+        raise RequestError("INVALID_JSON", _compressed(compression))
     try:
-        # Everything is in memory already; the limits keep the parser from writing files.
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"The body is not UTF-8: byte {error.start + 1} is not. Send the JSON in UTF-8."
+        raise RequestError("INVALID_JSON", message) from None
+    if _REPLACED in text:
+        message = "The body has characters that came as bytes that are not UTF-8 (now U+FFFD). Send the JSON in UTF-8."
+        raise RequestError("INVALID_JSON", message)
+    try:
+        values = read_json(text)
+    except ValueError as error:
+        message = f"The body is not valid JSON: {error}. Send the form's fields, without the file, as a JSON object."
+        raise RequestError("INVALID_JSON", message) from None
+    if not isinstance(values, dict):
+        message = "The body is not a JSON object. Send the form's fields, without the file, as one."
+        raise RequestError("INVALID_JSON", message)
+    if not is_unicode(values):
+        message = (
+            "The body has half of a surrogate pair, which is not valid Unicode text. Send it whole."
+        )
+        raise RequestError("INVALID_JSON", message)
+    for name in values:
+        if name == "file":
+            message = (
+                "JSON has no field 'file'. Leave it out: the answer has a form that takes the file."
+            )
+            raise field_error("UNKNOWN_FIELD", "file", message)
+        if name not in _FIELDS:
+            raise _unknown_field(name, _FIELDS)
+    return values
+
+
+def _read_form(
+    kind: str, boundary: str | None, body: bytes, compression: str | None
+) -> dict[str, bytes]:
+    if kind != "multipart/form-data" or not boundary:
+        raise RequestError("NOT_MULTIPART", _not_multipart(kind, body))
+    if compression:
+        raise RequestError("INVALID_MULTIPART", _compressed(compression))
+    parts: dict[str, bytes] = {}
+    try:
+        # Everything is in memory already; the limits keep the parser from writing files. Any byte is a character
+        # of Latin-1, and a header may be long: the name of the file, which nobody uses, refuses nothing.
         parser = MultipartParser(
             io.BytesIO(body),
             boundary,
+            charset="latin-1",
+            header_limit=_MAX_PART_HEADERS,
+            headersize_limit=_MAX_PART_HEADER_BYTES,
             part_limit=_MAX_PARTS,
             spool_limit=MAX_UPLOAD_BYTES,
             memory_limit=MAX_UPLOAD_BYTES,
         )
         for part in parser:
-            if part.name not in _FIELDS:
-                message = f"The form has a field that is not known. Use {', '.join(_FIELDS)}."
-                raise RequestError(400, "UNKNOWN_FIELD", message)
-            if part.name in fields:
-                message = f"The form has the field {part.name!r} more than once. Send it once."
-                raise field_refusal("REPEATED_FIELD", part.name, message)
-            fields[part.name] = part.raw
+            if not part.name:
+                message = 'A part of the form has no name. Give each part one: Content-Disposition: form-data; name="projectId".'
+                raise RequestError("INVALID_MULTIPART", message)
+            if part.name not in _FORM_FIELDS:
+                raise _unknown_field(_as_utf8(part.name), _FORM_FIELDS)
+            if part.name in parts:
+                message = f"The form has the field '{part.name}' more than once. Send it once."
+                raise field_error("REPEATED_FIELD", part.name, message)
+            parts[part.name] = part.raw
     # The parser encodes the boundary and decodes part headers, each of which can fail by itself.
     except (MultipartError, UnicodeError, ValueError):
-        raise RequestError(
-            400,
-            "INVALID_MULTIPART",
-            "The body is no multipart/form-data that can be read to its end.",
-        ) from None
-    return fields
+        raise RequestError("INVALID_MULTIPART", _multipart_fault(boundary, body)) from None
+    return parts
+
+
+def _not_multipart(kind: str, body: bytes) -> str:
+    if kind == "multipart/form-data" or body.startswith(b"--"):
+        return (
+            "The Content-Type of the form names no boundary. Do not set Content-Type yourself: curl -F, fetch with "
+            "FormData and other clients set it with the boundary that they use."
+        )
+    return (
+        "The body is neither a form nor JSON, by its Content-Type. Send the file as multipart/form-data, as curl -F "
+        f"does, or the other fields as application/json to {UPLOADS_PATH} to get a form that uploads a large file."
+    )
+
+
+def _multipart_fault(boundary: str, body: bytes) -> str:
+    """What is wrong with a form that could not be read, and what to do: the likeliest of the usual faults."""
+    delimiter = b"--" + boundary.encode("utf-8", "replace")
+    if not body:
+        return "The body is empty. Send the form's fields in it, as curl -F does."
+    if delimiter not in body:
+        return (
+            "The body does not contain the boundary that the Content-Type names. Do not set Content-Type yourself: "
+            "the client that writes the form sets it, with the boundary that it uses."
+        )
+    if delimiter + b"\n" in body:
+        return (
+            "The lines of the form end with LF; multipart/form-data has CRLF. Let an HTTP client write the form, or "
+            "end its lines with CRLF."
+        )
+    if delimiter + b"--" not in body:
+        return (
+            "The form is truncated: it ends before its final boundary. Send all of it, or correct its "
+            "Content-Length."
+        )
+    return (
+        "The form is malformed: a part of it has no valid headers, or there are too many parts. Let an HTTP client "
+        "write it, as curl -F does."
+    )
+
+
+def _compression(body: bytes, content_encoding: str | None) -> str | None:
+    """How a body is compressed; None where it is not."""
+    named = (content_encoding or "").strip().lower()
+    if named and named != "identity":
+        return named if named in ("gzip", "deflate", "br", "zstd", "compress") else "encoded"
+    return next((name for magic, name in _COMPRESSED.items() if body.startswith(magic)), None)
+
+
+def _compressed(compression: str) -> str:
+    how = "" if compression == "encoded" else f" ({compression})"
+    return f"The body is compressed{how}. Send it as it is, without Content-Encoding; the file in a form may be gzip."
+
+
+def _unknown_field(name: str, known: list[str]) -> RequestError:
+    """The refusal of a field that is not known, which names it and what was most likely meant."""
+    meant = nearest(name, known)
+    advice = f"Did you mean '{meant}'?" if meant else f"Use {', '.join(known)}."
+    message = f"The request has a field {shown(name)}, which is not known. {advice}"
+    data = {"nearest": meant} if meant else None
+    return RequestError("UNKNOWN_FIELD", message, data=data)
+
+
+def _as_utf8(name: str) -> str:
+    return name.encode("latin-1").decode("utf-8", "replace")
 
 
 def _text(name: str, value: bytes) -> str:
     if len(value) > MAX_FIELD_BYTES:
         message = f"{name} has {len(value):,} bytes; {MAX_FIELD_BYTES:,} is the most."
-        raise field_refusal("INVALID_FIELD", name, message)
+        raise field_error("INVALID_FIELD", name, message)
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise field_refusal(
-            "INVALID_FIELD", name, f"{name} is not UTF-8 text. Send it as UTF-8."
-        ) from None
-
-
-def _project_id(text: str) -> str:
-    if _PROJECT_ID.fullmatch(text) is None:
-        message = (
-            "projectId must be 1 to 64 letters, digits, '-' or '_'. Send the id of your project."
-        )
-        raise field_refusal("INVALID_FIELD", "projectId", message)
-    return text
-
-
-def _missing(name: str) -> RequestError:
-    return field_refusal("MISSING_FIELD", name, f"The request has no field {name!r}. Send it.")
+        message = f"{name} is not UTF-8 text. Send it as UTF-8."
+        raise field_error("INVALID_FIELD", name, message) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from contact_imports.aws.retry import StillUnprocessedError, attempts
 from contact_imports.model.column_map import STANDARD_FIELDS
 from contact_imports.model.contact import Contact
-from contact_imports.model.stored_contact import AppliedRows, StoredContact
+from contact_imports.model.identity import contact_id, readable_email
+from contact_imports.model.stored_contact import AppliedRows, CreatedBy, StoredContact
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
         KeysAndAttributesTypeDef,
     )
 
-KEYS_A_PROJECT = 256
-"""Partition keys that a project's contacts are spread over: DynamoDB writes 1,000 units a second to one.
+_KEY_DIGITS = 2
+"""Hex digits of a contact's id that its partition key has, so that a project's contacts are spread over 256 keys:
+DynamoDB writes 1,000 units a second to one.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html"""
 
 DRY_RUN_LIFETIME = timedelta(days=3)
@@ -35,6 +36,7 @@ _READ_LIMIT = 100  # keys a BatchGetItem
 _WRITE_LIMIT = 25  # statements a BatchExecuteStatement
 _THREADS = 8
 
+_NO_TAGS = frozenset[str]()
 _STATEMENTS_REMEMBERED = 1_000  # by the fields that a contact has
 
 _CONFLICTS = {"DuplicateItem", "ConditionalCheckFailed"}
@@ -55,7 +57,10 @@ class ContactWriteError(Exception):
 
 
 class ContactTable:
-    """Contacts by project and email. Give it a client whose connection pool has room for 8 threads."""
+    """Contacts by project and email, which is the identity everywhere here but in the attribute `email`.
+
+    Give it a client whose connection pool has room for 8 threads.
+    """
 
     def __init__(
         self, client: DynamoDBClient, table_name: str, lifetime: timedelta | None = None
@@ -80,12 +85,11 @@ class ContactTable:
         What is throttled is tried again until then (see `attempts`). Raises StillUnprocessedError.
         """
         found: dict[str, StoredContact] = {}
-        for items in self._each(
+        for contacts in self._each(
             lambda chunk: self._read_chunk(project_id, chunk, consistent=consistent, until=until),
             _chunks(emails, _READ_LIMIT),
         ):
-            for item in items:
-                stored = _from_item(item)
+            for stored in contacts:
                 found[stored.contact.email] = stored
         return found
 
@@ -113,19 +117,21 @@ class ContactTable:
 
     def _read_chunk(
         self, project_id: str, emails: Sequence[str], *, consistent: bool, until: float | None
-    ) -> list[dict[str, AttributeValueTypeDef]]:
+    ) -> list[StoredContact]:
+        by_id = {contact_id(project_id, email): email for email in emails}
         request: dict[str, KeysAndAttributesTypeDef] = {
             self._table: {
-                "Keys": [_key(project_id, email) for email in emails],
+                "Keys": [_key(project_id, of_contact) for of_contact in by_id],
                 "ConsistentRead": consistent,
             }
         }
-        items: list[dict[str, AttributeValueTypeDef]] = []
+        contacts: list[StoredContact] = []
         for _ in attempts(until):
             response = self._client.batch_get_item(RequestItems=request)
-            items += response["Responses"].get(self._table, [])
+            items: list[Any] = response["Responses"].get(self._table, [])
+            contacts += [_from_item(item, by_id[item["sk"]["S"]]) for item in items]
             if not response.get("UnprocessedKeys"):
-                return items
+                return contacts
             request = response["UnprocessedKeys"]  # type: ignore[assignment]
         raise StillUnprocessedError("contacts could not be read")
 
@@ -155,13 +161,14 @@ class ContactTable:
         raise StillUnprocessedError("contacts could not be written")
 
     def _statement(self, project_id: str, stored: StoredContact) -> BatchStatementRequestTypeDef:
-        key = _key(project_id, stored.contact.email)
+        email = stored.contact.email
+        key = _key(project_id, contact_id(project_id, email))
         values = _to_item(stored)
         if self._lifetime is not None:
             expires_at = datetime.now(UTC) + self._lifetime
             values["expiresAt"] = {"N": str(int(expires_at.timestamp()))}
         if stored.version == 1:
-            item = {**key, **values}
+            item = {**key, "email": {"S": readable_email(email)}, **values}
             return {
                 "Statement": _insert(self._table, tuple(item)),
                 "Parameters": list(item.values()),
@@ -220,9 +227,9 @@ class DryRunContacts:
         )
 
 
-def _key(project_id: str, email: str) -> dict[str, AttributeValueTypeDef]:
-    spread = zlib.crc32(email.encode()) % KEYS_A_PROJECT
-    return {"pk": {"S": f"{project_id}#{spread}"}, "email": {"S": email}}
+def _key(project_id: str, of_contact: str) -> dict[str, AttributeValueTypeDef]:
+    """The key of a contact by its id; for a dry run's contacts, the import's id takes the project's place."""
+    return {"pk": {"S": f"{project_id}#{of_contact[:_KEY_DIGITS]}"}, "sk": {"S": of_contact}}
 
 
 @lru_cache(_STATEMENTS_REMEMBERED)
@@ -235,7 +242,7 @@ def _insert(table: str, names: tuple[str, ...]) -> str:
 def _update(table: str, names: tuple[str, ...], emptied: frozenset[str]) -> str:
     changes = [f'SET "{name}"=?' for name in names]
     changes += [f'REMOVE "{name}"' for name in sorted(emptied)]
-    return f'UPDATE "{table}" {" ".join(changes)} WHERE pk=? AND email=? AND "version"=?'
+    return f'UPDATE "{table}" {" ".join(changes)} WHERE pk=? AND sk=? AND "version"=?'
 
 
 def _to_item(stored: StoredContact) -> dict[str, AttributeValueTypeDef]:
@@ -245,7 +252,7 @@ def _to_item(stored: StoredContact) -> dict[str, AttributeValueTypeDef]:
         "version": {"N": str(stored.version)},
         "createdBy": {"M": {"importId": {"S": import_id}, "row": {"N": str(row)}}},
     }
-    if stored.version > 1 or stored.applied != _applied_by_creation(stored.created_by):
+    if stored.version > 1 or not _shows_creation_alone(stored):
         item["applied"] = {
             "M": {
                 key: {"L": [_applied_to_item(rows) for rows in batches]}
@@ -261,10 +268,19 @@ def _to_item(stored: StoredContact) -> dict[str, AttributeValueTypeDef]:
     return item
 
 
-def _applied_by_creation(created_by: tuple[str, int]) -> Mapping[str, tuple[AppliedRows, ...]]:
+def _shows_creation_alone(stored: StoredContact) -> bool:
+    """Whether a contact remembers what `_applied_by_creation` makes of who created it."""
+    batches = stored.applied.get(stored.created_by.import_id, ())
+    return (
+        len(stored.applied) == len(batches) == 1
+        and batches[0].row == stored.created_by.row
+        and not batches[0].failed
+    )
+
+
+def _applied_by_creation(created_by: CreatedBy) -> Mapping[str, tuple[AppliedRows, ...]]:
     """What most contacts remember, and what one without `applied` does: the row that created it."""
-    import_id, row = created_by
-    return {import_id: (AppliedRows(row),)}
+    return {created_by.import_id: (AppliedRows(created_by.row),)}
 
 
 def _applied_to_item(rows: AppliedRows) -> AttributeValueTypeDef:
@@ -274,15 +290,16 @@ def _applied_to_item(rows: AppliedRows) -> AttributeValueTypeDef:
     return {"M": value}
 
 
-def _from_item(item: Any) -> StoredContact:
+def _from_item(item: Any, email: str) -> StoredContact:
+    custom_fields, tags = item.get("customFields"), item.get("tags")
     contact = Contact(
-        item["email"]["S"],
+        email,
         {name: item[name]["S"] for name in STANDARD_FIELDS if name in item},
-        {key: value["S"] for key, value in item.get("customFields", {"M": {}})["M"].items()},
-        frozenset(item.get("tags", {"SS": ()})["SS"]),
+        {key: value["S"] for key, value in custom_fields["M"].items()} if custom_fields else {},
+        frozenset(tags["SS"]) if tags else _NO_TAGS,
     )
     creation = item["createdBy"]["M"]
-    created_by = (creation["importId"]["S"], int(creation["row"]["N"]))
+    created_by = CreatedBy(creation["importId"]["S"], int(creation["row"]["N"]))
     if "applied" in item:
         applied: Mapping[str, tuple[AppliedRows, ...]] = {
             import_id: tuple(map(_applied_from_item, batches["L"]))

@@ -1,6 +1,6 @@
 """DynamoDB's attribute values, of the types that records of imports have.
 
-boto3 has the same for every type, in a package that takes as long to import as all of ours.
+boto3 has the same for every type, in a package that takes as long to import as our whole package.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Value = str | int | bool | None | list[Any] | dict[str, Any] | set[int]
 
 
 def to_item(values: Mapping[str, Value]) -> dict[str, AttributeValueTypeDef]:
-    """An item's attributes as DynamoDB takes them."""
+    """An item's attributes in DynamoDB's form."""
     return {name: to_attribute_value(value) for name, value in values.items()}
 
 
@@ -25,7 +25,7 @@ def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_attribute_value(value: Value) -> AttributeValueTypeDef:
-    """A value as DynamoDB takes it; a set is one of numbers, and has at least one."""
+    """A value in DynamoDB's form; a set must have numbers, and at least one."""
     match value:
         case None:
             return {"NULL": True}
@@ -38,7 +38,7 @@ def to_attribute_value(value: Value) -> AttributeValueTypeDef:
         case set():
             return {"NS": [str(number) for number in value]}
         case list():
-            return {"L": [to_attribute_value(one) for one in value]}
+            return {"L": [to_attribute_value(element) for element in value]}
         case dict():
             return {"M": to_item(value)}
 
@@ -56,7 +56,7 @@ def from_attribute_value(attribute: Mapping[str, Any]) -> Any:
         case "NS":
             return {int(number) for number in value}
         case "L":
-            return [from_attribute_value(one) for one in value]
+            return [from_attribute_value(element) for element in value]
         case "M":
             return from_item(value)
         case _:

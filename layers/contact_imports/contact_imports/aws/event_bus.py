@@ -1,4 +1,4 @@
-"""The EventBridge bus that tells of imports that ended."""
+"""Events on EventBridge about imports that ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCE = "contact-imports"
 
 
 class EventNotTakenError(Exception):
-    """EventBridge did not take an event, with this error code."""
+    """EventBridge refused an event, with this error code."""
 
 
 class EventBus:
@@ -27,7 +27,7 @@ class EventBus:
         self._bus = bus_name
 
     def import_ended(self, job: Import, now: datetime) -> None:
-        """Tells that an import ended: `contact_import.completed` or `.failed`, with what the API's GET has.
+        """Sends `contact_import.completed` or `contact_import.failed`, with the data of the API's GET.
 
         Raises EventNotTakenError.
         """

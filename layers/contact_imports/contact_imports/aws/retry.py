@@ -1,4 +1,4 @@
-"""Waiting before a call is made again for what AWS left undone in one that succeeded."""
+"""Waiting before a call is repeated, for what AWS left undone in a call that succeeded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_SECONDS = 3.0
 
 
 class StillUnprocessedError(Exception):
-    """AWS kept leaving something undone; the message is to be delivered again later."""
+    """AWS left something undone in every attempt; the message must be delivered again later."""
 
 
 def attempts(until: float | None = None) -> Iterator[int]:

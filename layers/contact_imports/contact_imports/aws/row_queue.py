@@ -1,4 +1,4 @@
-"""The SQS FIFO queue of row batches: one message group a partition."""
+"""The SQS FIFO queue of row batches, with a message group for each partition."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RowQueue:
         self._url = queue_url
 
     def send(self, import_id: str, partition: int, name: str, body: str) -> None:
-        """Sends one message of a partition; the same `name` again within 5 minutes is dropped by SQS."""
+        """Sends one message of a partition. SQS drops a second message of the same `name` within 5 minutes."""
         group = f"{import_id}:{partition}"
         self._client.send_message(
             QueueUrl=self._url,
@@ -35,8 +35,8 @@ class RowQueue:
         )
 
     def send_partition_end(self, import_id: str, project_id: str, partition: int) -> None:
-        """Ends a partition after whatever of it is in the queue."""
-        message = PartitionEnd(importId=import_id, projectId=project_id, partition=partition)
+        """Ends a partition once everything of it that is in the queue was handled."""
+        message = PartitionEnd(import_id, project_id, partition)
         self.send(import_id, partition, "end", encode_partition_end(message))
 
 

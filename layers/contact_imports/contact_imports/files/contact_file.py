@@ -2,40 +2,124 @@
 
 from __future__ import annotations
 
+import codecs
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from contact_imports.files.records import RecordReader, likely_delimiter, read_header
-from contact_imports.model.column_map import ColumnMap, Columns, find_columns, match_columns
+from contact_imports.files.encoding import (
+    HEAD_BYTES,
+    UTF_8,
+    canonical_encoding,
+    find_encoding,
+    first_encoding,
+    iso_2022_error,
+    mark_bytes,
+    must_be_checked,
+)
+from contact_imports.files.formulas import is_spreadsheet_report
+from contact_imports.files.plain_file import PlainFile
+from contact_imports.files.records import RecordReader
+from contact_imports.files.table_end import TableRows
+from contact_imports.files.table_start import TABLE_HEAD_BYTES, find_table, read_table_header
+from contact_imports.model.column_map import ColumnMap, Columns, check_stored_size
 from contact_imports.model.import_job import ImportOptions
+from contact_imports.model.notes import Note
 
-_BUFFER_BYTES = 256 * 1024
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class ContactFile:
-    """`reader` has the records after the header."""
+    """`reader` has the records after the header, which is the `header_record`-th of the file; `encoding` is
+    Python's codec; `notes` are what was skipped and chosen before them."""
 
+    stream: PlainFile
+    encoding: str
     reader: RecordReader
     header: list[str]
+    header_record: int
     delimiter: str
     column_map: ColumnMap
     columns: Columns
+    notes: tuple[Note, ...]
+
+    def rows(self) -> TableRows:
+        """The records after the header as blocks, without the footer; to be read once."""
+        return TableRows(self.reader.blocks(), self.columns)
 
 
 def open_contact_file(
-    file: io.RawIOBase | io.BufferedIOBase, head: bytes, encoding: str, options: ImportOptions
+    stream: PlainFile, options: ImportOptions, encoding: str | None = None
 ) -> ContactFile:
-    """Reads a file's header, with the delimiter and column map of the options, or those that it shows.
+    """Reads a file up to its header, with the delimiter and column map of the options, or those that it shows.
 
-    `head` is the file's beginning. Raises FileError where the file has no header or it does not fit the
-    column map, UnicodeDecodeError where it is not in this encoding.
+    `encoding` is the file's, where it is known already. Otherwise it is the one of the options, or the one
+    that the beginning shows; where the file goes on in another, reading raises UnicodeDecodeError, now or
+    later. `read_contact_file` answers that. Raises FileError where the file has no header or it does not fit the column map.
     """
-    delimiter = options.delimiter or likely_delimiter(head, encoding)
-    raw: Any = file
-    reader = RecordReader(io.BufferedReader(raw, _BUFFER_BYTES), encoding, delimiter)
-    header = read_header(iter(reader))
-    column_map = options.column_map or match_columns(header)
-    columns = find_columns(column_map, header)
-    return ContactFile(reader, header, delimiter, column_map, columns)
+    head = stream.head(HEAD_BYTES)
+    encoding = encoding or first_encoding(head, _given(options))
+    stream.read(mark_bytes(head, encoding))
+    stream.set_encoding(encoding)
+    head = stream.head(TABLE_HEAD_BYTES)
+    text = codecs.getincrementaldecoder(encoding)().decode(head)
+    table = find_table(text, options, is_whole=len(head) < TABLE_HEAD_BYTES)
+    raw: Any = stream
+    reader = RecordReader(io.BufferedReader(raw, TABLE_HEAD_BYTES), encoding, table.delimiter)
+    header = read_table_header(reader, table, options)
+    check_stored_size(header.column_map)
+    reader.expect(
+        len(header.cells),
+        header.columns.positions[0],
+        escaped=header.columns.is_report and is_spreadsheet_report(header.cells),
+    )
+    return ContactFile(
+        stream=stream,
+        encoding=encoding,
+        reader=reader,
+        header=header.cells,
+        header_record=table.header_record,
+        delimiter=table.delimiter,
+        column_map=header.column_map,
+        columns=header.columns,
+        notes=header.notes,
+    )
+
+
+def read_contact_file(
+    open_stream: Callable[[], PlainFile],
+    options: ImportOptions,
+    read: Callable[[ContactFile], T],
+) -> T:
+    """What `read` makes of a file, in the encoding that all of it is in.
+
+    `open_stream` gives the file from its beginning. A file in UTF-8 or UTF-16 is read once. For another,
+    what `read` did is forgotten: the file is looked at to its end, then read again. Raises FileError, as
+    `find_encoding` and `open_contact_file` do, and what `read` raises.
+    """
+    given = _given(options)
+    encoding = find_encoding(open_stream(), given) if must_be_checked(given) else None
+    try:
+        file = open_contact_file(open_stream(), options, encoding)
+        made = read(file)
+    except UnicodeDecodeError:
+        encoding = find_encoding(open_stream(), given)
+        return read(open_contact_file(open_stream(), options, encoding))
+    if file.encoding == UTF_8 and file.stream.has_iso_2022:
+        raise iso_2022_error()
+    return made
+
+
+def check_contact_file(open_stream: Callable[[], PlainFile], options: ImportOptions) -> ContactFile:
+    """A file whose header was read, and whose encoding is that of all of it, which is read for that.
+
+    Raises FileError.
+    """
+    encoding = find_encoding(open_stream(), _given(options))
+    return open_contact_file(open_stream(), options, encoding)
+
+
+def _given(options: ImportOptions) -> str | None:
+    return canonical_encoding(options.encoding) if options.encoding else None

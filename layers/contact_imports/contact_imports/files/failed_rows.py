@@ -6,13 +6,16 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import orjson
 
+from contact_imports.files.bit_set import BitSet
+from contact_imports.files.formulas import escape_formulas
+from contact_imports.files.quoting import MalformedRecord
 from contact_imports.files.records import Block, RecordReader, is_blank
 from contact_imports.files.split import cells_beyond, row_batches
-from contact_imports.model.column_map import REPORT_COLUMNS, Columns
+from contact_imports.model.column_map import REPORT_COLUMNS, SPREADSHEET_COLUMNS, Columns
 from contact_imports.model.errors import RowError, not_processed
 
 PAGE_ROWS = 1_000
@@ -55,21 +58,15 @@ class LostRows:
     def __init__(
         self, blocks: Iterable[Block], columns: Columns, partitions: Mapping[int, Counted | None]
     ) -> None:
-        self._bits = bytearray()
+        self._numbers = BitSet()
         for batch in row_batches(blocks, columns, len(partitions)):
             partition = partitions[batch.partition]
             if partition is None or not partition.counted(batch.seq):
                 for row in (*orjson.loads(batch.rows), *orjson.loads(batch.rejected)):
-                    self._add(row[0])
-
-    def _add(self, number: int) -> None:
-        missing = (number >> 3) + 1 - len(self._bits)
-        if missing > 0:
-            self._bits.extend(bytes(missing))
-        self._bits[number >> 3] |= 1 << (number & 7)
+                    self._numbers.add(row[0])
 
     def __contains__(self, number: int) -> bool:
-        return number >> 3 < len(self._bits) and bool(self._bits[number >> 3] & 1 << (number & 7))
+        return number in self._numbers
 
 
 def failed_rows(
@@ -96,8 +93,10 @@ class ReportWriter:
     """Writes the report: the header and the failed rows as they were, then which row it is and why.
 
     A row that is short is filled up with blanks, so that every cell stands under its header; blank cells
-    beyond the header are left out. UTF-8 with a byte order mark, since spreadsheets take it for
-    Windows-1252 without; lines end as RFC 4180 has it.
+    beyond the header are left out. Of a row whose quoting is malformed there are the cells that it seems to have, and
+    the line as it was in one more cell: with it the row cannot be taken for a mended one.
+
+    UTF-8 with a byte order mark, since spreadsheets take it for Windows-1252 without; lines end as RFC 4180 has it.
     """
 
     def __init__(
@@ -119,7 +118,10 @@ class ReportWriter:
         cells = row.cells[: self._columns.width]
         cells += [""] * (self._columns.width - len(cells))
         error = f"{row.error.code}: {row.error.message}"
-        beyond = cells_beyond(row.cells, self._columns)
+        if isinstance(row.cells, MalformedRecord):
+            beyond = [row.cells.text]
+        else:
+            beyond = cells_beyond(row.cells, self._columns)
         self._writer.writerow((*cells, *beyond, row.error.row, error))
         if self._text.tell() > _FLUSH_CHARS:
             self.flush()
@@ -129,3 +131,27 @@ class ReportWriter:
         self._write(self._text.getvalue().encode())
         self._text.seek(0)
         self._text.truncate()
+
+
+def spreadsheet_report(report: BinaryIO, delimiter: str) -> Iterator[bytes]:
+    """A report that was written, as one that spreadsheets can open: piece by piece, in UTF-8.
+
+    Cells that would be formulas are escaped, and all are quoted, so that a spreadsheet that expects another
+    delimiter does not make two cells of one. The last columns' names say so: a file that has them is read back
+    as it was.
+    """
+    records = csv.reader(
+        io.TextIOWrapper(report, encoding="utf-8-sig", newline=""), delimiter=delimiter
+    )
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL)
+    text.write("\ufeff")
+    header = next(records)
+    writer.writerow(escape_formulas((*header[: -len(REPORT_COLUMNS)], *SPREADSHEET_COLUMNS)))
+    for cells in records:
+        writer.writerow(escape_formulas(cells))
+        if text.tell() > _FLUSH_CHARS:
+            yield text.getvalue().encode()
+            text.seek(0)
+            text.truncate()
+    yield text.getvalue().encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -20,31 +21,25 @@ if TYPE_CHECKING:
 
 GZIP_MAGIC = b"\x1f\x8b"
 
-_GZIP_WINDOW = zlib.MAX_WBITS | 16  # a gzip header, not a zlib one
-
-
-def plain_head(head: bytes) -> bytes:
-    """What a file begins with, gunzipped; `head` is the beginning of the file as it is stored.
-
-    Raises FileError where it says that it is gzip and is not.
-    """
-    if not head.startswith(GZIP_MAGIC):
-        return head
-    try:
-        return zlib.decompressobj(_GZIP_WINDOW).decompress(head, len(head))
-    except zlib.error:
-        raise _damaged() from None
+ISO_2022_ESCAPE = re.compile(rb"\x1b\$[@AB(]|\x1b\([IJ]")
+"""The sequences by which ISO-2022-JP, whose bytes are all ASCII, turns to other letters.
+https://www.rfc-editor.org/rfc/rfc1468"""
 
 
 class PlainFile(io.RawIOBase):
     """The bytes of a file of `stored_bytes`, gunzipped; `size` counts those that were read.
 
-    Raises FileError where it is over the limit as it is. Reading raises FileError for damaged gzip, for one that unpacks to more than the limits, and for a
-    stretch without a line end.
+    `has_iso_2022` tells whether there were escape sequences of ISO 2022 among them.
+
+    Raises FileError where it is over the limit as it is. Reading raises FileError for damaged gzip, for one
+    that unpacks to more than the limits, and for a stretch without a line end.
     """
 
     def __init__(self, stored: io.BufferedReader[Any], stored_bytes: int) -> None:
         self.size = 0
+        self.has_iso_2022 = False
+        self._head = b""
+        self._line_ends = (b"\n", b"\r")
         self._since_line_end = 0
         self.is_gzip = stored.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
         self._source: Any = gzip.GzipFile(fileobj=stored) if self.is_gzip else stored
@@ -59,9 +54,39 @@ class PlainFile(io.RawIOBase):
         """Always."""
         return True
 
+    def head(self, size: int) -> bytes:
+        """The next `size` bytes, or fewer at the end, which are still to be read."""
+        while len(self._head) < size:
+            buffer = bytearray(size - len(self._head))
+            count = self._read_source(memoryview(buffer))
+            if not count:
+                break
+            self._head += buffer[:count]
+        return self._head[:size]
+
+    def set_encoding(self, encoding: str) -> None:
+        """How the ends of lines are found: in UTF-16 and UTF-32 they are more than a byte."""
+        if encoding.startswith(("utf-16", "utf-32")):
+            endian = "-be" if self._head.startswith((b"\xfe\xff", b"\0\0\xfe")) else "-le"
+            codec = encoding if encoding.endswith(("-le", "-be")) else encoding + endian
+            self._line_ends = ("\n".encode(codec), "\r".encode(codec))
+
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Fills the buffer with the next bytes; returns how many, 0 at the end."""
         view = memoryview(buffer)
+        if self._head:
+            count = min(len(view), len(self._head))
+            view[:count] = self._head[:count]
+            self._head = self._head[count:]
+        else:
+            count = self._read_source(view)
+        chunk = bytes(view[:count])
+        self._check_lines(chunk)
+        if b"\x1b" in chunk and ISO_2022_ESCAPE.search(chunk):
+            self.has_iso_2022 = True
+        return count
+
+    def _read_source(self, view: memoryview) -> int:
         try:
             count: int = self._source.readinto(view)
         except (EOFError, zlib.error, gzip.BadGzipFile):
@@ -69,7 +94,6 @@ class PlainFile(io.RawIOBase):
         self.size += count
         if self.size > self._most:
             raise self._too_large()
-        self._check_lines(bytes(view[:count]))
         return count
 
     def _too_large(self) -> FileError:
@@ -83,7 +107,8 @@ class PlainFile(io.RawIOBase):
         return FileError("UNREADABLE_FILE", message)
 
     def _check_lines(self, chunk: bytes) -> None:
-        last = max(chunk.rfind(b"\n"), chunk.rfind(b"\r"))
+        # Where an end of more than a byte is cut by a chunk's end it is not seen, and the next one is.
+        last = max(map(chunk.rfind, self._line_ends))
         self._since_line_end = (
             len(chunk) - last - 1 if last >= 0 else self._since_line_end + len(chunk)
         )

@@ -10,11 +10,32 @@ import csv
 import io
 import itertools
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, TypeVar
+from copy import copy
+from operator import itemgetter
+from typing import TYPE_CHECKING, BinaryIO
 
+from contact_imports.files.encoding import HEAD_BYTES
+from contact_imports.files.formulas import restore_formulas
+from contact_imports.files.quoting import (
+    MalformedRecord,
+    Scan,
+    Shape,
+    ends_with_a_quote,
+    escapes_of,
+    has_plain_backslash,
+    is_address,
+    loose_cells,
+    scan_record,
+    shown_escapes,
+)
 from contact_imports.model.errors import FileError
 from contact_imports.model.limits import MAX_CELL_CHARS
+from contact_imports.model.text import clean_value
+
+if TYPE_CHECKING:
+    from _csv import Reader as _CsvReader
 
 csv.field_size_limit(MAX_CELL_CHARS)
 
@@ -22,75 +43,16 @@ Record = tuple[int, list[str]]
 Block = tuple[int, list[list[str]]]
 """Some records that follow one another, and the number of the first."""
 
-T = TypeVar("T")
-
-HEAD_BYTES = 4096
-"""What `possible_encodings` and `likely_delimiter` look at."""
+_Search = Callable[[str], re.Match[str] | None]
 
 DELIMITERS = (",", ";", "\t", "|")
 """Those that `likely_delimiter` tells apart; where two fit as well, the first."""
 
-_UTF8_BOM = b"\xef\xbb\xbf"
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
-_NOT_CSV = {
-    b"PK\x03\x04": "an Excel workbook or a zip archive",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook",
-    b"%PDF": "a PDF",
-    b"{\\rtf": "a Rich Text document",
-    b"\x89PNG": "an image",
-    b"\xff\xd8\xff": "an image",
-    b"GIF8": "an image",
-}
-_MARKUP = (b"<!doctype", b"<html", b"<head", b"<meta", b"<body", b"<table", b"<?xml")
-# Every C0 control character but tab, line feed, vertical tab, form feed, return and escape.
-_CONTROLS = bytes(set(range(32)) - {9, 10, 11, 12, 13, 27})
-_BINARY_SHARE = 0.1
-"""Control characters among the bytes of a head that make it binary: damaged text has a few."""
-_UTF16_NUL_SHARE = 0.3
-_BLOCK_RECORDS = 32  # few, since each may be megabytes
-_LINE_END = re.compile(r"\r\n|\r|\n")
-
-
-def possible_encodings(head: bytes) -> tuple[str, ...]:
-    """The encodings to try on a file, in this order, from its first HEAD_BYTES, gunzipped.
-
-    A byte order mark decides; otherwise UTF-8, and where a byte of the file is not UTF-8 the whole file
-    is Windows-1252, which Excel writes. Raises FileError for what is no text.
-    """
-    head = head[:HEAD_BYTES]
-    for magic, name in _NOT_CSV.items():
-        if head.startswith(magic):
-            raise _no_csv(name)
-    if head.startswith(_UTF16_BOMS):
-        return ("utf-16",)
-    if head.removeprefix(_UTF8_BOM).lstrip().lower().startswith(_MARKUP):
-        raise _no_csv("a web page or XML, even if its name ends in .xls or .csv")
-    if head.count(b"\0") > len(head) * _UTF16_NUL_SHARE:
-        raise FileError(
-            "UNREADABLE_FILE",
-            "The file is binary, or UTF-16 without a byte order mark. Save it as CSV in UTF-8.",
-        )
-    if len(head) - len(head.translate(None, _CONTROLS)) > len(head) * _BINARY_SHARE:
-        raise _no_csv("binary, not text")
-    return ("utf-8-sig",) if head.startswith(_UTF8_BOM) else ("utf-8-sig", "cp1252")
-
-
-def read_in_encoding(head: bytes, read: Callable[[str], T]) -> T:
-    """What `read` makes of a file, given the first possible encoding that everything it reads is in.
-
-    `head` is the file's beginning, gunzipped, at least HEAD_BYTES of it if it has so many. Raises FileError
-    where the file is in none, and what `read` raises.
-    """
-    encodings = possible_encodings(head)
-    for encoding in encodings:
-        try:
-            return read(encoding)
-        except UnicodeError:
-            continue
-    raise FileError(
-        "UNREADABLE_FILE",
-        f"The file is not text in any of these encodings: {', '.join(encodings)}. Save it as UTF-8.",
-    )
+_BLOCK_RECORDS = 64  # few, since each may be megabytes
+_HEAD_CHARS = 65_536
+"""What is looked at for backslash escapes before the first record is read."""
+_BLANK_LINES = 20
+"""How many lines after a damaged one may be blank before the one that shows whether it is a row."""
 
 
 def likely_delimiter(head: bytes, encoding: str) -> str:
@@ -110,55 +72,305 @@ def likely_delimiter(head: bytes, encoding: str) -> str:
 class RecordReader:
     """A file's records, one after another, in one go: what was read is not read again.
 
-    `line` is the line that the last record that was given out starts at, from 1. Reading raises FileError,
-    once it gets there, where the file cannot be read on: a quote that is never closed, an oversized cell;
-    and UnicodeDecodeError where the file is not in this encoding.
+    `line` is the line that the last record that was given out starts at, from 1. A line whose quoting is malformed
+    is a MalformedRecord, if the damage provably ends with the line. Reading raises FileError, once it gets there,
+    where the file cannot be read on: a quote that is never closed or that may have swallowed records, an oversized
+    cell; and UnicodeDecodeError where the file is not in this encoding.
+
+    csv.reader reads the records that it reads as the rule in `quoting` says, and `quoting` reads the others.
     """
 
     def __init__(self, file: BinaryIO, encoding: str, delimiter: str) -> None:
         text = io.TextIOWrapper(file, encoding=encoding, newline="")
-        # csv.reader takes the end of the file for the end of a quoted cell. One more, empty line tells the
-        # two apart: it is a record of no cells, unless a quote is still open.
-        self._reader = csv.reader(itertools.chain(text, self._end()), delimiter=delimiter)
-        self._ended = False
-        self._number = 0
+        # Where the next record begins. Its copies read ahead of it, and what they read it will read again.
+        (self._at,) = itertools.tee(text, 1)
+        self._delimiter = delimiter
+        self._quote_after_blank, self._quote_after_margin = _quotes_after_blanks(delimiter)
+        self._escape_pairs = ('\\"', "\\\\", "\\" + delimiter)
+        self._reader: _CsvReader | None = None
+        self._begun = False
+        self._shape: Shape | None = None
+        self._escaped = False
+        self._rest_before = False
+        self._escapes: bool | None = None
+        self._doubled_slashes = False
+        self._records: list[list[str]] = []
+        self._starts: list[int] = []
+        self._lines: list[str] = []
+        self._block_line = 1
+        self._first = 1
+        self._given = 0
+        self._next_line = 1
         self.line = 1
+
+    def expect(self, width: int, email: int, *, escaped: bool = False) -> None:
+        """Says what the records after the header look like: the header's number of cells, and where the email is.
+
+        From then on a quoted cell whose lines look like records is found. Positions count from 0. With `escaped`,
+        the records are those of a report for spreadsheets, and given as they were before.
+        """
+        self._shape = Shape(width, email)
+        self._escaped = escaped
 
     def __iter__(self) -> Iterator[Record]:
         """Every record with its number, from 1, blank lines (no cells) included."""
-        for number, records in self._blocks(1):
-            yield number, records[0]
+        while self._given < len(self._records) or self._load():
+            self.line = self._line_of(self._given)
+            self._given += 1
+            yield self._first + self._given - 1, self._records[self._given - 1]
 
     def blocks(self) -> Iterator[Block]:
-        """The same, some at a time: less work for each."""
-        return self._blocks(_BLOCK_RECORDS)
+        """The same, some at a time: less work for each. `line` is that of a block's first record."""
+        while self._given < len(self._records) or self._load():
+            given, self._given = self._given, len(self._records)
+            self.line = self._line_of(given)
+            yield self._first + given, self._records[given:] if given else self._records
 
-    def _blocks(self, size: int) -> Iterator[Block]:
-        while not self._ended:
-            self.line = self._reader.line_num + 1
-            try:
-                records = list(itertools.islice(self._reader, size))
-            except csv.Error as error:
-                raise FileError("UNREADABLE_FILE", _explain(error, self._reader.line_num)) from None
-            if self._ended and records.pop():
-                raise self._unclosed(records)
-            first = self._number + 1
-            self._number += len(records)
-            if records:
-                yield first, records
+    def _load(self) -> bool:
+        """Reads some more records, up to the end of the header one at a time; False at the end of the file."""
+        if not self._begun:
+            self._begun = True
+            self._escapes = shown_escapes(self._peek(_HEAD_CHARS), self._delimiter)
+        self._first += len(self._records)
+        self._given = 0
+        if self._shape is None or self._shape.email is None:
+            self._read_exactly(1)
+        elif not self._read_fast(self._shape):
+            self._read_exactly(_BLOCK_RECORDS)
+        if self._escaped:
+            self._records = [
+                record if isinstance(record, MalformedRecord) else restore_formulas(record)
+                for record in self._records
+            ]
+        if self._shape is None and not is_blank(self._records[0] if self._records else []):
+            self._shape = Shape(len(self._records[0]))
+        return bool(self._records)
 
-    def _end(self) -> Iterator[str]:
-        self._ended = True
-        yield ""
+    def _read_fast(self, shape: Shape) -> bool:
+        """Reads a block with csv.reader; False, and nothing is read, where that may not be what the rule says."""
+        if self._reader is None:
+            self._reader = csv.reader(copy(self._at), delimiter=self._delimiter, strict=True)
+        before = self._reader.line_num
+        try:
+            records = list(itertools.islice(self._reader, _BLOCK_RECORDS))
+        except csv.Error:
+            return False
+        taken = self._reader.line_num - before
+        at = copy(self._at)
+        lines = list(itertools.islice(at, taken))
+        if self._is_doubtful(records, lines, shape):
+            return False
+        self._at = at
+        self._rest_before = bool(records) and shape.is_rest(records[-1])
+        self._records = records
+        self._lines = lines
+        self._starts = []
+        self._block_line = self._next_line
+        self._next_line += taken
+        return True
 
-    def _unclosed(self, before: list[list[str]]) -> FileError:
-        cells = itertools.chain.from_iterable(before)
-        line = self.line + len(before) + sum(len(_LINE_END.findall(cell)) for cell in cells)
-        return FileError(
-            "UNREADABLE_FILE",
-            f"A quote is opened in the record that starts at line {line} and never closed. "
-            "Close it, or double a quote that is part of a value.",
+    def _is_doubtful(self, records: list[list[str]], lines: list[str], shape: Shape) -> bool:
+        """Whether csv.reader may have read these records, which stand in these lines, against the rule."""
+        text = "".join(lines)
+        if "\\" in text and self._escapes is not False:
+            if self._escapes is None and has_plain_backslash(text, self._delimiter):
+                self._escapes = False
+            elif self._escapes or any(pair in text for pair in self._escape_pairs):
+                return True
+        if '"' not in text:
+            return False
+        if self._quote_after_blank(text) and self._quote_after_margin(text):
+            return True
+        width = shape.width
+        uneven = [record for record in records if len(record) != width]
+        if (uneven or self._rest_before) and self._may_lack_quotes(records, shape):
+            return True
+        if len(lines) == len(records):
+            return False
+        # An address that a cell swallowed is none of those that the records have.
+        if not uneven:
+            emails = "".join(map(itemgetter(shape.email), records))
+            if emails.count("@") == text.count("@") and "\n" not in emails and "\r" not in emails:
+                return False
+        starts = self._starts_in(lines)
+        return any(
+            "@" in line
+            for start, end in itertools.pairwise([*starts, len(lines)])
+            for line in lines[start + 1 : end]
         )
+
+    def _may_lack_quotes(self, records: list[list[str]], shape: Shape) -> bool:
+        """Whether a quote may be missing where a cell begins, so that it is taken for several cells or records."""
+        rest_before = self._rest_before
+        for record in records:
+            is_rest = shape.is_rest(record)
+            damaged = is_rest or rest_before or shape.is_exceeded_by(record)
+            if damaged and any(map(ends_with_a_quote, record)):
+                return True
+            rest_before = is_rest
+        return False
+
+    def _line_of(self, position: int) -> int:
+        """The line that a record of the block starts at; found out only where somebody asks for it."""
+        if position and not self._starts:
+            self._starts = [self._block_line + start for start in self._starts_in(self._lines)]
+        return self._starts[position] if self._starts else self._block_line
+
+    def _starts_in(self, lines: list[str]) -> list[int]:
+        """At which of these lines, from 0, their records start."""
+        reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+        return [0, *(reader.line_num for _ in reader)][:-1]
+
+    def _read_exactly(self, most: int) -> None:
+        """Reads up to `most` records by the rule."""
+        self._reader = None
+        self._records = []
+        self._starts = []
+        while len(self._records) < most and next(copy(self._at), None) is not None:
+            record, taken = self._read_one()
+            self._records.append(record)
+            self._starts.append(self._next_line)
+            self._next_line += taken
+            self._skip(taken)
+
+    def _read_one(self) -> tuple[list[str], int]:
+        """The next record, which there must be, and how many lines it takes."""
+        shape = self._shape
+        scan = self._scan(escapes=bool(self._escapes))
+        if self._escapes is None:
+            width = shape.width if shape else len(scan.cells)
+            shown = escapes_of(scan, copy(self._at), self._delimiter, width)
+            if shown and self._doubled_slashes:
+                raise FileError(
+                    "UNREADABLE_FILE",
+                    f"From line {self._next_line} on, quotes are written as a backslash and a quote, but there are "
+                    "doubled backslashes before that. Double the quotes that are part of a value instead.",
+                )
+            self._escapes = shown
+            if shown:
+                scan = self._scan(escapes=True)
+            self._doubled_slashes |= any("\\\\" in line for line in scan.lines)
+        if scan.fault is not None:
+            return self._damaged(scan), 1
+        if shape is not None and len(scan.lines) > 1:
+            swallowed = scan.swallowed(shape, self._delimiter)
+            if swallowed is not None:
+                raise FileError(
+                    "UNREADABLE_FILE",
+                    f"A quoted cell in the record that starts at line {self._next_line} has several lines, and line "
+                    f"{self._next_line + swallowed} looks like a row of its own. Close the quote where the cell "
+                    "ends, or take the line breaks out if it is one value.",
+                )
+        is_rest = shape is not None and shape.is_rest(scan.cells)
+        if scan.dangling and (is_rest or self._rest_before):
+            raise FileError(
+                "UNREADABLE_FILE",
+                f"Cell {scan.dangling} of the record that starts at line {self._next_line} ends with a quote that "
+                "was never opened, and a line next to it is no row. Put a quote where the cell begins.",
+            )
+        self._rest_before = is_rest
+        if scan.dangling and shape is not None and shape.is_exceeded_by(scan.cells):
+            why = (
+                f"Cell {scan.dangling} of line {self._next_line + len(scan.lines) - 1} ends with a quote that was never "
+                "opened, and the row has more cells than the header. Put a quote where the cell begins."
+            )
+            return self._malformed(scan.lines, None, why), len(scan.lines)
+        return scan.cells, len(scan.lines)
+
+    def _damaged(self, scan: Scan) -> MalformedRecord:
+        """What stands for the line at which a malformed record begins; FileError if the damage may go on after it."""
+        if scan.fault == "too long":
+            line = self._next_line + len(scan.lines) - 1
+            raise FileError("UNREADABLE_FILE", _too_long(line))
+        first = scan.lines[0]
+        cells = loose_cells(first, self._delimiter)
+        if not self._ends_with_its_line(scan, cells) or len(first) > MAX_CELL_CHARS:
+            raise FileError("UNREADABLE_FILE", self._why(scan))
+        if len(scan.lines) > 1:
+            what = "opens with a quote that is not closed on this line"
+        elif scan.fault == "escaped line end":
+            what = "ends with a backslash"
+        else:
+            what = "has text after its closing quote"
+        why = (
+            f"Cell {scan.cell} of line {self._next_line} {what}, so it is uncertain where it ends. "
+            "Double each quote that is part of a value, and close each quoted cell."
+        )
+        return self._malformed([first], cells, why)
+
+    def _malformed(self, lines: list[str], cells: list[str] | None, why: str) -> MalformedRecord:
+        """What stands for these lines; the cells that they seem to have are kept if they are as many as the header's."""
+        width = self._shape.width if self._shape else 0
+        if cells is None or len(cells) != width:
+            cells = [""] * width
+        return MalformedRecord(cells, "".join(lines).rstrip("\r\n"), why)
+
+    def _ends_with_its_line(self, scan: Scan, cells: list[str] | None) -> bool:
+        """Whether the damage of a record provably ends with the line at which the record begins.
+
+        `cells` are those of the line if its quotes were just not doubled.
+        """
+        shape, first = self._shape, scan.lines[0]
+        if shape is None or scan.fault == "never closed":
+            return False
+        whole = first.count(self._delimiter) + 1 >= shape.width
+        if len(scan.lines) > 1:
+            # The quote may have been meant to go on. It was not if this line is a row, and the others are.
+            return (
+                whole
+                and scan.cell_line == 0
+                and shape.fits(scan.lines[1], self._delimiter)
+                and shape.fits(scan.lines[-1], self._delimiter)
+            )
+        if '""' not in first and cells is not None and len(cells) == shape.width:
+            return shape.email is None or is_address(cells[shape.email])
+        for following in itertools.islice(self._after(1), _BLANK_LINES):
+            if following.strip():
+                return shape.fits(following, self._delimiter)
+        return whole
+
+    def _why(self, scan: Scan) -> str:
+        """What is wrong with a file that cannot be read on after a damaged record."""
+        of_record = f"in cell {scan.cell} of the record that starts at line {self._next_line}"
+        if scan.fault == "escaped line end":
+            return f"A backslash {of_record} is the last character of its line. Put the cell in quotes."
+        if len(scan.lines) == 1 and scan.fault == "text after quote":
+            return (
+                f"There is text after the closing quote {of_record}, and it cannot be told where the row ends. "
+                "Double each quote that is part of a value."
+            )
+        where = ""
+        if scan.fault == "text after quote":
+            where = f": the next one, at line {self._next_line + len(scan.lines) - 1}, has text after it"
+        return (
+            f"A quote is opened {of_record} and never closed{where}. "
+            "Close it, or double a quote that is part of a value."
+        )
+
+    def _scan(self, *, escapes: bool) -> Scan:
+        return scan_record(copy(self._at), self._delimiter, escapes=escapes)
+
+    def _skip(self, lines: int) -> None:
+        deque(itertools.islice(self._at, lines), maxlen=0)
+
+    def _after(self, lines: int) -> Iterator[str]:
+        return itertools.islice(copy(self._at), lines, None)
+
+    def _peek(self, chars: int) -> Iterator[str]:
+        """The lines from the next record on, up to about so many characters."""
+        for line in copy(self._at):
+            yield line
+            chars -= len(line)
+            if chars <= 0:
+                return
+
+
+def _quotes_after_blanks(delimiter: str) -> tuple[_Search, _Search]:
+    """Searches for a quote that opens a cell after blanks: a quick one that finds too much, and one that does not."""
+    mark = re.escape(delimiter)
+    blank = rf"[^\S\r\n{mark}]"
+    quick = re.compile(rf'"(?<={blank}")(?<![^\s{mark}]{blank}")')
+    return quick.search, re.compile(rf'(?:^|[{mark}\r\n]){blank}+"').search
 
 
 def read_records(file: BinaryIO, encoding: str, delimiter: str) -> Iterator[Record]:
@@ -167,28 +379,22 @@ def read_records(file: BinaryIO, encoding: str, delimiter: str) -> Iterator[Reco
 
 
 def is_blank(record: list[str]) -> bool:
-    """Whether a record is a blank line: nothing in any cell."""
-    return not any(map(str.strip, record))
+    """Whether a record is a blank line: nothing in any cell that can be seen (so is a lone Ctrl-Z)."""
+    return not any(cell.strip() and clean_value(cell) for cell in record)
 
 
 def read_header(records: Iterator[Record]) -> list[str]:
-    """The first record that is not blank; raises FileError where there is none."""
-    for _, record in records:
+    """The first record that is not blank; raises FileError where there is none, or where it is malformed."""
+    for number, record in records:
+        if isinstance(record, MalformedRecord):
+            raise FileError("UNREADABLE_FILE", record.error(number).message)
         if not is_blank(record):
             return record
     raise FileError("EMPTY_FILE", "The file is empty. Its first line must name the columns.")
 
 
-def _explain(error: csv.Error, line: int) -> str:
-    if "field larger than field limit" in str(error):
-        return (
-            f"A cell that reaches line {line} is longer than {MAX_CELL_CHARS:,} characters: "
-            "mostly a quote before it that is never closed."
-        )
-    return f"The file cannot be read at line {line}: {error}."
-
-
-def _no_csv(what: str) -> FileError:
-    return FileError(
-        "UNREADABLE_FILE", f"The file is {what}, not a CSV. Save it as CSV and send that."
+def _too_long(line: int) -> str:
+    return (
+        f"A cell that reaches line {line} is longer than {MAX_CELL_CHARS:,} characters. "
+        "Usually a quote before it is never closed: close it, or make the cell shorter."
     )

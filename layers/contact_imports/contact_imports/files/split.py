@@ -13,13 +13,16 @@ from zlib import crc32
 
 from orjson import OPT_APPEND_NEWLINE, dumps
 
+from contact_imports.files.bit_set import BitSet
+from contact_imports.files.quoting import MalformedRecord
 from contact_imports.files.records import Block, is_blank
 from contact_imports.model.column_map import REPORT_COLUMNS, Columns
-from contact_imports.model.contact import normalise_email
 from contact_imports.model.errors import RowError
+from contact_imports.model.identity import ODD_BYTE, PLAIN_BYTES, email_identity
 from contact_imports.model.limits import MAX_ROW_BYTES
+from contact_imports.model.progress import MAX_PARTITIONS
+from contact_imports.model.text import clean_value
 
-MAX_PARTITIONS = 64
 PARTITION_BYTES = 512 * 1024
 """File bytes a partition: about 5,000 rows of usual width."""
 
@@ -39,23 +42,25 @@ def partition_count(size: int) -> int:
 
 
 def partition_of(email: str, partitions: int) -> int:
-    """The partition that every row of a normalised email goes to."""
+    """The partition that every row of an email goes to, which is given as its identity."""
     return crc32(email.encode()) % partitions
 
 
 def email_of(record: list[str], columns: Columns) -> str:
-    """The email that a record is of, normalised; of one that has too many cells as well."""
+    """The identity of the email that a record is of; of one that has too many cells as well."""
     position = columns.positions[0]
-    return normalise_email(record[position]) if position < len(record) else ""
+    return email_identity(record[position]) if position < len(record) else ""
 
 
 def mapped_cells(number: int, record: list[str], columns: Columns) -> list[str] | RowError:
     """The cells of a record that are mapped, in the order of `columns.fields`; missing cells are blank.
 
-    A record with values beyond the header is an error, since its other values may have shifted; so is one
+    A MalformedRecord, which is always wider than the header, is an error. A record with values beyond the header is an error, since its other values may have shifted; so is one
     whose mapped cells are over MAX_ROW_BYTES.
     """
     if len(record) > columns.width:
+        if isinstance(record, MalformedRecord):
+            return record.error(number)
         beyond = cells_beyond(record, columns)
         if beyond:
             message = (
@@ -76,41 +81,39 @@ def cells_beyond(record: list[str], columns: Columns) -> list[str]:
     """A record's cells beyond the header, less those that a report added at its end; none if all are blank."""
     beyond = record[columns.width :]
     if columns.is_report:
-        while beyond and not beyond[-1].strip():
+        while beyond and not clean_value(beyond[-1]):
             beyond.pop()
         added = len(REPORT_COLUMNS)
         if len(beyond) > added:
             beyond = beyond[:-added]
-        elif beyond and (beyond[0].isdecimal() or not beyond[0].strip()):
+        elif beyond and (beyond[0].isdecimal() or not clean_value(beyond[0])):
             beyond = []
     return [] if is_blank(beyond) else beyond
 
 
 class Repeats:
-    """Which emails stand in a file more than once: all of those, and a few others.
+    """Which emails, by identity, a file has more than once: all of those, and a few others.
 
     Two bits of a hash an email, in a fixed size, for a file that may have more emails than memory.
     """
 
     def __init__(self) -> None:
-        self._once = bytearray(_REPEAT_BITS // 8)
-        self._more = bytearray(_REPEAT_BITS // 8)
+        self._once = BitSet(_REPEAT_BITS)
+        self._more = BitSet(_REPEAT_BITS)
 
     def add(self, email: str) -> None:
         """Notes an email that was read."""
-        byte, bit = self._place(email)
-        if self._once[byte] & bit:
-            self._more[byte] |= bit
-        self._once[byte] |= bit
+        place = self._place(email)
+        if place in self._once:
+            self._more.add(place)
+        self._once.add(place)
 
     def __contains__(self, email: str) -> bool:
-        byte, bit = self._place(email)
-        return bool(self._more[byte] & bit)
+        return self._place(email) in self._more
 
     @staticmethod
-    def _place(email: str) -> tuple[int, int]:
-        place = crc32(email.encode()) % _REPEAT_BITS
-        return place >> 3, 1 << (place & 7)
+    def _place(email: str) -> int:
+        return crc32(email.encode()) % _REPEAT_BITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ class EncodedBatch:
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenBatch:
     """A partition's batch that is being filled: a row a line, as JSON, in which there is no line end.
 
     One growing buffer a batch: as bytes objects of their own, rows take many times their size.
@@ -157,20 +160,25 @@ def row_batches(
     A batch is given out when the next row of its partition does not fit any more. Memory is bounded by
     one open batch a partition.
     """
-    filling = [_Open() for _ in range(partitions)]
+    filling = [_OpenBatch() for _ in range(partitions)]
     pick = _picker(columns)
     width = columns.width
     for first, records in blocks:
         for number, record in enumerate(records, first):
-            rejected = None
-            # A row is mostly as wide as the header, and has an email: then there is little to look at. What
-            # normalise_email and partition_of do stands here without the call.
-            if len(record) == width and (email := (cells := pick(record))[0].strip().lower()):
+            rejected, email, encoded = None, b"", b""
+            # Nearly every row is as wide as the header and has a plain email: then there is little to look at.
+            # What email_identity and partition_of do is done here without the calls.
+            if len(record) == width:
+                cells = pick(record)
+                email = cells[0].strip().encode().translate(PLAIN_BYTES)
+                if ODD_BYTE in email or email.endswith(b"."):
+                    email = email_identity(cells[0]).encode()
+            if email:
                 encoded = dumps((number, cells), None, OPT_APPEND_NEWLINE)
             elif is_blank(record):
                 continue
             else:
-                email, encoded = email_of(record, columns), b""
+                email = email_of(record, columns).encode()
             if not encoded or len(encoded) > MAX_ROW_BYTES:
                 checked = mapped_cells(number, record, columns)
                 if isinstance(checked, RowError):
@@ -180,15 +188,15 @@ def row_batches(
                     )
                 else:
                     encoded = dumps((number, checked), None, OPT_APPEND_NEWLINE)
-            partition = crc32(email.encode()) % partitions
+            partition = crc32(email) % partitions
             batch = filling[partition]
             if batch.count >= MAX_BATCH_ROWS or (
                 batch.count and len(batch.rows) + len(encoded) > MAX_BATCH_BYTES
             ):
                 yield _encode(partition, batch, last=False)
-                batch = filling[partition] = _Open(seq=batch.seq + 1)
+                batch = filling[partition] = _OpenBatch(seq=batch.seq + 1)
             batch.count += 1
-            if repeats is not None and email in repeats:
+            if repeats is not None and email.decode() in repeats:
                 batch.repeated.append(number)
             if rejected is None:
                 batch.rows += encoded
@@ -206,7 +214,7 @@ def _picker(columns: Columns) -> Callable[[list[str]], tuple[str, ...]]:
     return lambda record: (record[position],)
 
 
-def _encode(partition: int, batch: _Open, *, last: bool) -> EncodedBatch:
+def _encode(partition: int, batch: _OpenBatch, *, last: bool) -> EncodedBatch:
     rows, rejected = (
         b"[%s]" % lines[:-1].replace(b"\n", b",") for lines in (batch.rows, batch.rejected)
     )

@@ -1,30 +1,32 @@
-"""An object that was dropped into the bucket becomes an import."""
+"""An object that was dropped into the bucket becomes an import, or leaves a result that says why not."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
 
 from contact_imports.aws.imports_table import ImportTable
-from contact_imports.aws.uploads_bucket import Uploads
-from contact_imports.model.errors import RequestError
+from contact_imports.aws.report_files import ReportFiles, misplaced_result_key
+from contact_imports.aws.uploads_bucket import Uploads, decoded_metadata
+from contact_imports.messages.option_fields import OptionFields, field_names, parse_fields
+from contact_imports.model.errors import RequestError, field_error
 from contact_imports.model.import_job import (
+    Counts,
     Import,
     ImportOptions,
     Status,
     Upload,
     dropped_import_id,
+    iso,
 )
-from contact_imports.model.options import parse_options
+from contact_imports.model.spelling import nearest, shown
 
-_METADATA = {
-    "column-map": "columnMap",
-    "on-conflict": "onConflict",
-    "on-blank": "onBlank",
-    "delimiter": "delimiter",
-    "tags": "tags",
-    "dry-run": "dryRun",
-}
-"""An object's metadata and the API's field of the same meaning; other metadata is nobody's business here."""
+_FIELDS = {name.lower(): name for name in field_names(OptionFields)}
+"""An option's metadata and its name in the API. S3 keeps metadata in lower case: `onConflict` is `onconflict`;
+'-' and '_' between its words do not matter, so that `on-conflict` is it as well."""
+
+_PROJECT = "projectid"
 
 
 def record_dropped(
@@ -36,14 +38,9 @@ def record_dropped(
     """
     details = uploads.details(upload)
     import_id = dropped_import_id(details.made, uploads.bucket, upload)
-    texts = {
-        field: details.metadata[name]
-        for name, field in _METADATA.items()
-        if name in details.metadata
-    }
     refusal = None
     try:
-        options = parse_options(texts)
+        options = read_metadata(details.metadata, project_id)
     except RequestError as error:
         refusal = error.message
         options = ImportOptions(None, delimiter=None)
@@ -52,3 +49,66 @@ def record_dropped(
     if refusal:
         imports.fail(import_id, f"The object's metadata: {refusal}", now)
     return import_id
+
+
+def read_metadata(metadata: Mapping[str, str], project_id: str) -> ImportOptions:
+    """The options in an object's metadata, as S3 gives it; what is not like an option is left alone.
+
+    Raises RequestError where one is wrong, looks like an option and is none, or stands twice with different
+    values, so that no option is ever ignored.
+    """
+    values: dict[str, str] = {}
+    for name, stored in metadata.items():
+        joined = name.lower().replace("-", "").replace("_", "")
+        field = _FIELDS.get(joined)
+        if field is None:
+            _check_unknown(name, joined, stored, project_id)
+            continue
+        try:
+            value = decoded_metadata(stored)
+        except ValueError as error:
+            message = f"{field} cannot be read: {error}. Send it as plain text."
+            raise field_error("INVALID_FIELD", field, message) from None
+        if values.setdefault(field, value) != value:
+            message = f"{field} is there in two spellings with different values. Send one of them."
+            raise field_error("REPEATED_FIELD", field, message)
+    return parse_fields(OptionFields, values).options
+
+
+def refuse_misplaced(upload: Upload, reports: ReportFiles, now: datetime) -> bool:
+    """Leaves a result that says why an object is not imported that was dropped outside of every project.
+
+    False where it is no such object, but a folder's marker or no dropped file. Safe to do again.
+    """
+    key = misplaced_result_key(upload.key)
+    if key is None:
+        return False
+    result = {
+        "object": "contact_import",
+        "id": None,
+        "status": Status.FAILED.value,
+        "counts": Counts().as_dict(),
+        "error": "The file was not imported: its key names no project. Put it under drop/PROJECT_ID/, where "
+        "PROJECT_ID is 1 to 64 letters, digits, '-' or '_'.",
+        "created_at": iso(now),
+        "completed_at": iso(now),
+    }
+    reports.put_result(key, json.dumps(result))
+    return True
+
+
+def _check_unknown(name: str, joined: str, stored: str, project_id: str) -> None:
+    if joined == _PROJECT:
+        if stored != project_id:
+            message = (
+                "projectId is not the project that the object was dropped for, which its key names. Put the "
+                "object under drop/PROJECT_ID/ of the right project."
+            )
+            raise field_error("INVALID_FIELD", "projectId", message)
+        return
+    meant = nearest(joined, _FIELDS)
+    if meant is not None:
+        message = (
+            f"{shown(name)} looks like an option, but is not one. Did you mean '{_FIELDS[meant]}'?"
+        )
+        raise RequestError("UNKNOWN_FIELD", message)

@@ -1,16 +1,36 @@
-"""How an import ends that does not end by itself."""
+"""How an import ends whose rows do not end it: it is stopped, or swept once it is overdue."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from contact_imports.aws.errors import error_code
 from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.row_queue import RowQueue
 
 GONE = "The uploaded file was replaced or deleted before it was read to its end."
 PROCESSOR_FAILED = "The file could not be processed, although it was tried several times."
 NO_UPLOAD = "The uploaded file never arrived, or could not be read in time. Import the file again."
 OVERDUE = "The import did not end in time."
+
+SWEPT_AGAIN_AFTER = timedelta(hours=1)
+"""When an overdue import that could not be ended is tried again. By then it comes after every other import that
+is overdue now, so it costs them one attempt an hour instead of one a sweep."""
+
+NOT_DONE = "PartitionsNotDone"
+"""Why an overdue import has not ended although nothing was refused: a row batch was counted meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweptImport:
+    """What came of one overdue import: `error` is the code of what kept it from ending, None where it ended."""
+
+    import_id: str
+    error: str | None = None
 
 
 def stop_import(
@@ -19,7 +39,7 @@ def stop_import(
     """Ends an import whose processor sends nothing any more; False where there is nothing to end.
 
     Rows that were sent are still on their way and will count. So every partition is ended by a message
-    behind its rows, and the import ends when the last of these is taken.
+    behind its rows, and the import ends when the last of these messages is handled.
     """
     job = imports.get(import_id)
     if job is None or job.ended:
@@ -37,19 +57,43 @@ def stop_import(
     return True
 
 
-def end_overdue_imports(imports: ImportTable, now: datetime) -> list[str]:
-    """Fails every import that is past its deadline, whatever became of it; returns their ids."""
-    ended = []
+def end_overdue_imports(
+    imports: ImportTable, progress: ProgressRecords, now: datetime, has_time: Callable[[], bool]
+) -> Iterator[SweptImport]:
+    """Fails the imports that are past their deadline, the longest overdue first, while `has_time`.
+
+    An import that cannot be ended does not stop the sweep: it is yielded with its error and moved behind the
+    others. Raises only what reading the list of overdue imports raises.
+    """
     for import_id in imports.overdue(now):
-        job = imports.get(import_id)
-        if job is None or job.ended:
-            continue
-        if job.partitions is None:
-            imports.fail(import_id, NO_UPLOAD, now)
-        else:
-            imports.set_failure(import_id, OVERDUE)
-            for partition in range(job.partitions):
-                imports.end_partition(import_id, partition, forget_gaps=True)
-            imports.end_if_done(import_id, now)
-        ended.append(import_id)
-    return ended
+        if not has_time():
+            return
+        try:
+            result = _end_overdue(import_id, imports, progress, now)
+        except Exception as error:
+            result = SweptImport(import_id, error_code(error))
+        if result is None or result.error is not None:
+            # If this fails too, the import keeps its place in the next sweep.
+            with suppress(Exception):
+                imports.postpone(import_id, now + SWEPT_AGAIN_AFTER)
+        if result is not None:
+            yield result
+
+
+def _end_overdue(
+    import_id: str, imports: ImportTable, progress: ProgressRecords, now: datetime
+) -> SweptImport | None:
+    """Fails an overdue import; None where it has ended since it was listed."""
+    # Nearly all that are overdue never had their file checked: one write ends them.
+    if imports.fail(import_id, NO_UPLOAD, now):
+        return SweptImport(import_id)
+    job = imports.get(import_id)
+    if job is None or job.ended:
+        return None
+    imports.set_failure(import_id, OVERDUE)
+    known = progress.of_import(import_id)
+    for partition in range(job.partitions or 0):
+        if partition not in known or not known[partition].done:
+            progress.end_partition(import_id, partition, forget_gaps=True)
+    ended = imports.end_if_done(import_id, now)
+    return SweptImport(import_id, None if ended else NOT_DONE)

@@ -1,7 +1,8 @@
-"""What the API tells of a project's imports, and of the rows of one import that failed."""
+"""The API's lists: a project's imports, and the failed rows of one import."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,15 +10,20 @@ from typing import Any
 import orjson
 
 from contact_imports.aws.imports_table import ImportTable
-from contact_imports.aws.uploads_bucket import Uploads
+from contact_imports.aws.report_files import ReportFiles
+from contact_imports.files.encoding import encoding_name
 from contact_imports.files.failed_rows import PAGE_ROWS
-from contact_imports.model.column_map import REPORT_COLUMNS
+from contact_imports.model.column_map import REPORT_COLUMNS, SPREADSHEET_COLUMNS
 from contact_imports.model.errors import RequestError
 from contact_imports.model.import_job import Import, Status
 
 MAX_INLINE_REPORT_BYTES = 1_000_000
 """A report that is larger is answered with a redirect to S3: Lambda answers with 6 MB of JSON at most, in
 which a character may take six bytes."""
+
+MAX_LIST_BYTES = 4_000_000
+"""What the entries of one page take in the function's answer: Lambda answers with 6 MB (6,291,556 bytes) at most.
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 _PAGES_LOOKED_AT = 10
 _STATUS_PAGE = 100
@@ -41,46 +47,57 @@ def list_imports(
 ) -> dict[str, Any]:
     """Up to `limit` imports of a project, newest first, as the API's `data`.
 
-    With a `status` there may be fewer, even none, before the end: `next_cursor` says whether it is reached.
+    There may be fewer before the end, where column maps are large (see MAX_LIST_BYTES); with a `status` even
+    none: `next_cursor` says whether the end is reached.
     """
-    found: list[Import] = []
+    entries: list[dict[str, Any]] = []
+    bytes_sent = 0
     size = limit if status is None else _STATUS_PAGE
     for _ in range(_PAGES_LOOKED_AT):
         page = imports.of_project(project_id, limit=size, before=cursor, now=now)
         cursor = page.next_id
         for job in page.imports:
-            if status is None or job.as_api(now)["status"] == status.value:
-                found.append(job)
-                if len(found) == limit:
-                    more = page.next_id is not None or job.id != page.imports[-1].id
-                    return _list([_entry(job, now) for job in found], job.id if more else None)
+            if status is not None and job.as_api(now)["status"] != status.value:
+                continue
+            entry = import_entry(job, now)
+            bytes_sent += _bytes_sent(entry)
+            if entries and bytes_sent > MAX_LIST_BYTES:
+                return _list(entries, entries[-1]["id"])
+            entries.append(entry)
+            if len(entries) == limit:
+                more = page.next_id is not None or job.id != page.imports[-1].id
+                return _list(entries, job.id if more else None)
         if cursor is None:
             break
-    return _list([_entry(job, now) for job in found], cursor)
+    return _list(entries, cursor)
 
 
-def failed_rows_csv(job: Import, uploads: Uploads, now: datetime) -> Report:
-    """The report of an import's failed rows; raises RequestError (404, 409) where there is none."""
+def failed_rows_csv(
+    job: Import, reports: ReportFiles, now: datetime, *, for_spreadsheet: bool = False
+) -> Report:
+    """The report of an import's failed rows; raises RequestError where there is none."""
     if not _has_report(job, now):
-        return Report("\ufeff" + ",".join(REPORT_COLUMNS) + "\r\n")
-    size = uploads.report_size(job)
+        columns = SPREADSHEET_COLUMNS if for_spreadsheet else REPORT_COLUMNS
+        return Report("\ufeff" + ",".join(columns) + "\r\n")
+    size = reports.report_size(job, for_spreadsheet=for_spreadsheet)
     if size is None:
         raise _no_report()
     if size > MAX_INLINE_REPORT_BYTES:
-        return Report(None, uploads.report_url(job, report_name(job)))
-    return Report(uploads.report(job).decode())
+        url = reports.report_url(job, report_name(job), for_spreadsheet=for_spreadsheet)
+        return Report(None, url)
+    return Report(reports.report(job, for_spreadsheet=for_spreadsheet).decode())
 
 
 def failed_rows_page(
-    job: Import, uploads: Uploads, limit: int, cursor: int, now: datetime
+    job: Import, reports: ReportFiles, limit: int, cursor: int, now: datetime
 ) -> dict[str, Any]:
     """Up to `limit` failed rows in file order, from the `cursor`-th on, as the API's `data`.
 
-    Raises RequestError (404, 409) where there is no report.
+    Raises RequestError where there is no report.
     """
     if not _has_report(job, now):
         return _list([], None)
-    content = uploads.error_page(job, cursor // PAGE_ROWS)
+    content = reports.error_page(job, cursor // PAGE_ROWS)
     if content is None:
         if cursor < PAGE_ROWS:
             raise _no_report()
@@ -101,17 +118,14 @@ def report_name(job: Import) -> str:
 def _has_report(job: Import, now: datetime) -> bool:
     if not job.end_is_shown(now):
         raise RequestError(
-            409,
             "REPORT_NOT_READY",
             "The import has not ended. Ask again when its status is completed or failed.",
-            headers={"Retry-After": "1"},
         )
     return job.counts.failed > 0
 
 
 def _no_report() -> RequestError:
     return RequestError(
-        404,
         "REPORT_NOT_FOUND",
         "There is no report of the failed rows: it was deleted with age, or the file was deleted before it "
         "could be made. Import the file again.",
@@ -122,12 +136,18 @@ def _list(entries: list[dict[str, Any]], next_cursor: str | None) -> dict[str, A
     return {"object": "list", "data": entries, "next_cursor": next_cursor}
 
 
-def _entry(job: Import, now: datetime) -> dict[str, Any]:
+def _bytes_sent(entry: dict[str, Any]) -> int:
+    """What an entry takes in the function's answer: JSON in a string of JSON, a character up to 14 bytes."""
+    return len(json.dumps(json.dumps(entry)))
+
+
+def import_entry(job: Import, now: datetime) -> dict[str, Any]:
+    """What a list and a dropped file's result say of an import: as the API gives it, and how its file was read."""
     options = job.options
     column_map = options.column_map
     return job.as_api(now) | {
         "dropped_key": job.dropped_key,
-        "encoding": job.encoding,
+        "encoding": encoding_name(job.encoding),
         "options": {
             "columnMap": column_map.as_dict() if column_map else None,
             "onConflict": options.on_conflict.value,
@@ -135,5 +155,7 @@ def _entry(job: Import, now: datetime) -> dict[str, Any]:
             "delimiter": options.delimiter,
             "tags": list(options.tags),
             "dryRun": options.dry_run,
+            "encoding": options.encoding,
         },
+        "notes": [note.as_api() for note in job.notes],
     }

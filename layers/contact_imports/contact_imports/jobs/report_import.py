@@ -1,16 +1,22 @@
-"""What follows an import's end: the report of its failed rows, what is left beside a dropped file, an event."""
+"""What follows an import's end: the report of its failed rows, the results of a dropped file, an event."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
+from itertools import islice, takewhile
 
 import orjson
+from botocore.exceptions import BotoCoreError, ClientError
 
+from contact_imports.aws.errors import error_code
 from contact_imports.aws.event_bus import EventBus
 from contact_imports.aws.imports_table import ImportTable
-from contact_imports.aws.uploads_bucket import UploadGoneError, Uploads, result_key
+from contact_imports.aws.progress_records import ProgressRecords
+from contact_imports.aws.report_files import ReportFiles, result_key
+from contact_imports.aws.retry import StillUnprocessedError
+from contact_imports.aws.uploads_bucket import UploadGoneError, Uploads
 from contact_imports.files.contact_file import ContactFile, open_contact_file
 from contact_imports.files.failed_rows import (
     PAGE_ROWS,
@@ -18,65 +24,116 @@ from contact_imports.files.failed_rows import (
     LostRows,
     ReportWriter,
     failed_rows,
+    spreadsheet_report,
 )
+from contact_imports.jobs.list_imports import import_entry
 from contact_imports.model import limits
 from contact_imports.model.import_job import Import, Status
 
 
+@dataclass(frozen=True, slots=True)
+class ReportStores:
+    """Where what follows an import's end comes from and goes to."""
+
+    imports: ImportTable
+    progress: ProgressRecords
+    uploads: Uploads
+    reports: ReportFiles
+    bus: EventBus
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedImport:
+    """An import that everything has followed; `report_error` is the code of what kept its report from being
+    made, None where it was made or there is nothing to report."""
+
+    job: Import
+    report_error: str | None = None
+
+
 def report_import(
-    import_id: str, imports: ImportTable, uploads: Uploads, bus: EventBus, now: datetime
-) -> Import | None:
+    import_id: str, stores: ReportStores, now: datetime, has_time: Callable[[], bool]
+) -> ReportedImport | None:
     """Does what follows an import's end; safe to do again. None where the import has not ended, or is gone.
 
-    The event comes last: who gets it finds everything else.
+    The event comes last: whoever gets it finds everything else. The report has the failed rows that can be
+    written while `has_time`. Errors of AWS are raised, so that the stream delivers the record again. An import
+    whose report fails for any other reason is shown without a report.
     """
-    job = imports.get(import_id)
+    job = stores.imports.get(import_id)
     if job is None or not job.ended:
         return None
-    has_report = False
-    if job.counts.failed and job.upload is not None and job.partitions is not None:
+    has_report, report_error = False, None
+    if _can_be_reported(job):
         try:
-            _write_report(job, imports, uploads)
+            _write_report(job, stores, has_time)
             has_report = True
         except UploadGoneError:
             # The file was deleted since: what failed is counted, but cannot be shown.
             has_report = False
+        except (BotoCoreError, ClientError, StillUnprocessedError):
+            raise
+        except Exception as error:
+            # It would fail the same way each time, while the ends of other imports wait behind it.
+            report_error = error_code(error)
     job = replace(job, reported=True)
     if job.dropped_key is not None:
         errors_key = result_key(job, "errors.csv")
         if has_report:
-            uploads.copy_report(job, errors_key)
+            stores.reports.copy_report(job, errors_key)
         else:
-            uploads.delete_result(errors_key)
-        uploads.put_result(result_key(job, "result.json"), orjson.dumps(job.as_api(now)).decode())
-    imports.set_reported(import_id)
-    bus.import_ended(job, now)
-    return job
+            stores.reports.delete_result(errors_key)
+        result = orjson.dumps(import_entry(job, now)).decode()
+        stores.reports.put_result(result_key(job, "result.json"), result)
+    stores.imports.set_reported(import_id)
+    stores.bus.import_ended(job, now)
+    return ReportedImport(job, report_error)
 
 
-def _write_report(job: Import, imports: ImportTable, uploads: Uploads) -> None:
-    file = _open(job, uploads)
+def _can_be_reported(job: Import) -> bool:
+    """Whether rows of a file failed, and it is known how the file was read."""
+    return bool(
+        job.counts.failed and job.upload and job.partitions and job.options.column_map is not None
+    )
+
+
+def _write_report(job: Import, stores: ReportStores, has_time: Callable[[], bool]) -> None:
+    file = _open(job, stores.uploads)
+    partitions = job.partitions or 0
     lost = None
     if job.status is Status.FAILED:
-        known = imports.partitions(job.id)
-        of_all = {number: known.get(number) for number in range(job.partitions or 0)}
-        lost = LostRows(file.reader.blocks(), file.columns, of_all)
-        file = _open(job, uploads)
-    target = uploads.report_writer(job)
-    writer = ReportWriter(target.write, file.delimiter, file.header, file.columns)
+        known = stores.progress.of_import(job.id)
+        of_all = {number: known.get(number) for number in range(partitions)}
+        lost = LostRows(file.rows(), file.columns, of_all)
+        file = _open(job, stores.uploads)
+    failed = failed_rows(file.reader, stores.progress.errors(job.id, partitions), lost)
+    in_time = takewhile(lambda _: has_time(), islice(failed, limits.MAX_REPORTED_ROWS))
+    stores.reports.put_report(job, _report(job, file, in_time, stores.reports))
+    report = stores.reports.open_report(job)
+    escaped = spreadsheet_report(report, file.delimiter)
+    stores.reports.put_report(job, escaped, for_spreadsheet=True)
+
+
+def _report(
+    job: Import, file: ContactFile, rows: Iterator[FailedRow], reports: ReportFiles
+) -> Iterator[bytes]:
+    """The report as CSV, piece by piece; on the way, the same rows are stored as pages of JSON."""
+    written: list[bytes] = []
+    writer = ReportWriter(written.append, file.delimiter, file.header, file.columns)
     page: list[FailedRow] = []
     pages = 0
-    failed = failed_rows(file.reader, imports.errors(job.id, job.partitions or 0), lost)
-    for row in islice(failed, limits.MAX_REPORTED_ROWS):
+    for row in rows:
         writer.write(row)
         page.append(row)
         if len(page) == PAGE_ROWS:
-            uploads.put_error_page(job, pages, _encode(page))
+            reports.put_error_page(job, pages, _encode(page))
             pages += 1
             page = []
-    uploads.put_error_page(job, pages, _encode(page))
+        yield from written
+        written.clear()
+    reports.put_error_page(job, pages, _encode(page))
     writer.flush()
-    target.finish()
+    yield from written
 
 
 def _open(job: Import, uploads: Uploads) -> ContactFile:
@@ -84,7 +141,7 @@ def _open(job: Import, uploads: Uploads) -> ContactFile:
     if job.upload is None:
         raise UploadGoneError(job.id)
     stream = uploads.open(job.upload)
-    return open_contact_file(stream, b"", job.encoding or "utf-8-sig", job.options)
+    return open_contact_file(stream, job.options, job.encoding)
 
 
 def _encode(page: list[FailedRow]) -> bytes:

@@ -9,18 +9,23 @@ from tempfile import TemporaryFile
 from typing import IO, Literal
 
 from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.report_files import ReportFiles
 from contact_imports.aws.row_queue import OrderedSender, RowQueue
 from contact_imports.aws.tags_table import TagTable
 from contact_imports.aws.uploads_bucket import UploadGoneError, Uploads, import_of_key
-from contact_imports.files.contact_file import open_contact_file
-from contact_imports.files.records import HEAD_BYTES, read_in_encoding
+from contact_imports.files.contact_file import (
+    ContactFile,
+    open_contact_file,
+    read_contact_file,
+)
 from contact_imports.files.split import Repeats, email_of, partition_count, row_batches
-from contact_imports.jobs.create_dropped_import import record_dropped
+from contact_imports.jobs.create_dropped_import import record_dropped, refuse_misplaced
 from contact_imports.jobs.end_import import GONE, stop_import
 from contact_imports.messages.row_messages import encode_row_batch
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.errors import FileError
 from contact_imports.model.import_job import Import, Upload
+from contact_imports.model.notes import Note
 
 _TOO_MANY_ROWS = "The file has more rows than can be held at a time. Split it."
 
@@ -50,12 +55,15 @@ class SplitFile:
     partitions: int
     encoding: str
     delimiter: str
+    header_record: int
     column_map: ColumnMap
+    notes: tuple[Note, ...]
 
 
 def process_upload(
     upload: Upload,
     uploads: Uploads,
+    reports: ReportFiles,
     imports: ImportTable,
     tags: TagTable,
     queue: RowQueue,
@@ -67,7 +75,8 @@ def process_upload(
     """
     key = import_of_key(upload.key)
     if key is None:
-        return Processed("not an import")
+        misplaced = refuse_misplaced(upload, reports, now)
+        return Processed("failed" if misplaced else "not an import")
     project_id = key.project_id
     try:
         import_id = key.import_id or record_dropped(upload, project_id, uploads, imports, now)
@@ -108,37 +117,45 @@ def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[byte
 
     Raises FileError where it cannot be imported.
     """
-    head = uploads.head(upload, HEAD_BYTES)
 
-    def split(encoding: str) -> SplitFile:
+    def split(file: ContactFile) -> SplitFile:
+        # What was written in another encoding goes.
         messages.seek(0)
         messages.truncate()
-        repeats = _find_repeats(upload, uploads, job, head, encoding)
-        stream = uploads.open(upload)
-        file = open_contact_file(stream, head, encoding, job.options)
-        size = upload.size * (_GZIP_USUAL_RATIO if stream.is_gzip else 1)
+        repeats = _find_repeats(upload, uploads, job, file)
+        size = upload.size * (_GZIP_USUAL_RATIO if file.stream.is_gzip else 1)
         partitions = job.partitions or partition_count(size)
         rows = count = 0
-        for batch in row_batches(file.reader.blocks(), file.columns, partitions, repeats):
+        table_rows = file.rows()
+        for batch in row_batches(table_rows, file.columns, partitions, repeats):
             body = encode_row_batch(job, file.columns.fields, batch)
             messages.write(b"%d %d %s\n" % (batch.partition, batch.seq, body))
             rows += batch.count
             count += 1
-        return SplitFile(rows, count, partitions, encoding, file.delimiter, file.column_map)
+        return SplitFile(
+            rows=rows,
+            row_batches=count,
+            partitions=partitions,
+            encoding=file.encoding,
+            delimiter=file.delimiter,
+            header_record=file.header_record,
+            column_map=file.column_map,
+            notes=(*file.notes, *table_rows.notes),
+        )
 
-    return read_in_encoding(head, split)
+    return read_contact_file(lambda: uploads.open(upload), job.options, split)
 
 
 def _find_repeats(
-    upload: Upload, uploads: Uploads, job: Import, head: bytes, encoding: str
+    upload: Upload, uploads: Uploads, job: Import, file: ContactFile
 ) -> Repeats | None:
     """For a dry run, which emails stand in the file more than once."""
     if not job.options.dry_run:
         return None
-    file = open_contact_file(uploads.open(upload), head, encoding, job.options)
+    same = open_contact_file(uploads.open(upload), job.options, file.encoding)
     repeats = Repeats()
-    for _, record in file.reader:
-        repeats.add(email_of(record, file.columns))
+    for _, record in same.reader:
+        repeats.add(email_of(record, same.columns))
     return repeats
 
 
@@ -153,7 +170,9 @@ def _start(
         partitions=split.partitions,
         encoding=split.encoding,
         delimiter=split.delimiter,
+        header_record=split.header_record,
         column_map=split.column_map,
+        notes=split.notes,
         now=now,
     )
 

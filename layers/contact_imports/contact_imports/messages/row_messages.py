@@ -1,13 +1,14 @@
-"""The message between the processor and the row-batch function."""
+"""The messages from the processor to the row-batch function."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 
 from contact_imports.model.contact import OnBlank, OnConflict
 from contact_imports.model.errors import RowErrorCode
+from contact_imports.model.progress import MAX_BATCHES, MAX_PARTITIONS
 
 if TYPE_CHECKING:
     # Who reads messages splits no files.
@@ -20,29 +21,48 @@ _BOTH_BEGIN = b"\xef\xbf"
 _NOT_FOR_SQS = ((b"\xef\xbf\xbe", b"\\ufffe"), (b"\xef\xbf\xbf", b"\\uffff"))
 
 
-SentRow = tuple[int, list[str]]
-"""A row's number and its mapped cells, email first."""
+# Handlers trust these: an absurd number would make as many gaps, or a record that nobody finds.
+ImportId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{24}$")]
+PartitionNumber = Annotated[int, msgspec.Meta(ge=0, lt=MAX_PARTITIONS)]
+Seq = Annotated[int, msgspec.Meta(ge=0, lt=MAX_BATCHES)]
 
 
-class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
-    importId: str
-    projectId: str
-    partition: int
+class SentRow(NamedTuple):
+    """A row's number and its mapped cells, email first."""
+
+    number: int
+    cells: list[str]
+
+
+class RejectedRow(NamedTuple):
+    """A row that the processor has found to be failed, and why."""
+
+    number: int
+    code: RowErrorCode
+    message: str
+
+
+class _Message(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind"
+):
+    import_id: ImportId
+    project_id: str
+    partition: PartitionNumber
 
 
 class RowBatch(_Message, frozen=True, kw_only=True, tag="rows"):
     """Rows of one partition, in file order; see `EncodedBatch` for what the numbers mean."""
 
-    seq: int
+    seq: Seq
     last: bool
     fields: tuple[str, ...]
-    onConflict: OnConflict
-    onBlank: OnBlank = OnBlank.KEEP
+    on_conflict: OnConflict
+    on_blank: OnBlank = OnBlank.KEEP
     tags: tuple[str, ...]
-    dryRun: bool = False
+    dry_run: bool = False
     repeated: frozenset[int] = frozenset()
     rows: list[SentRow]
-    rejected: list[tuple[int, RowErrorCode, str]]
+    rejected: list[RejectedRow]
 
 
 class PartitionEnd(_Message, frozen=True, tag="end"):

@@ -1,4 +1,4 @@
-"""The objects that an S3 event tells of."""
+"""The objects of an S3 event."""
 
 from __future__ import annotations
 

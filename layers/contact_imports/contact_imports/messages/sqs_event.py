@@ -1,4 +1,4 @@
-"""What SQS gives a function, and what it is told of it.
+"""The event that SQS sends a function, and the function's answer.
 
 Powertools' batch processor does the same and more, and takes as long to import as boto3's client for DynamoDB:
 too much for a function that gets one record at a time.
@@ -12,42 +12,42 @@ from typing import Any, TypedDict
 import msgspec
 
 
-class _Attributes(msgspec.Struct, frozen=True):
-    MessageGroupId: str = ""
+class _Attributes(msgspec.Struct, frozen=True, rename="pascal"):
+    message_group_id: str = ""
 
 
-class SqsRecord(msgspec.Struct, frozen=True):
+class SqsRecord(msgspec.Struct, frozen=True, rename="camel"):
     """One message of a FIFO queue."""
 
-    messageId: str
+    message_id: str
     body: str
     attributes: _Attributes
 
     @property
     def group(self) -> str:
         """Its message group, in which messages come one after another."""
-        return self.attributes.MessageGroupId
+        return self.attributes.message_group_id
 
 
-class SqsEvent(msgspec.Struct, frozen=True):
+class SqsEvent(msgspec.Struct, frozen=True, rename="pascal"):
     """Messages, in the order of their groups."""
 
-    Records: list[SqsRecord]
+    records: list[SqsRecord]
 
 
 def records_of(event: Mapping[str, Any]) -> list[SqsRecord]:
     """The messages of a function's event; raises msgspec.ValidationError, which quotes no value."""
-    return msgspec.convert(event, SqsEvent).Records
+    return msgspec.convert(event, SqsEvent).records
 
 
 class BatchFailure(TypedDict):
-    """A message that comes again, by its id."""
+    """The id of a message to deliver again."""
 
     itemIdentifier: str
 
 
 class BatchFailures(TypedDict):
-    """A partial batch response: the messages that come again.
+    """A partial batch response: the messages to deliver again.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
     """
@@ -56,5 +56,5 @@ class BatchFailures(TypedDict):
 
 
 def failures_of(records: Sequence[SqsRecord]) -> BatchFailures:
-    """Lets these come again; none if there are none."""
-    return {"batchItemFailures": [{"itemIdentifier": record.messageId} for record in records]}
+    """The answer that lets SQS deliver these messages again."""
+    return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record in records]}

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from contact_imports.model.errors import FileError
-from contact_imports.model.limits import MAX_COLUMNS, MAX_CUSTOM_FIELD_KEY_CHARS, MAX_CUSTOM_FIELDS
+from contact_imports.model.limits import MAX_COLUMN_MAP_BYTES, MAX_COLUMNS
+from contact_imports.model.text import clean_header, fold_header
 
 STANDARD_FIELDS = ("firstName", "lastName", "name", "phone", "country", "language")
 CUSTOM_FIELD_PREFIX = "customFields."
 REPORT_COLUMNS = ("import_row", "import_error")
 """What the failed-rows report adds after a file's own columns; they are ignored when it is sent again."""
-
-_NAMES = {
-    "email": (
-        *("email", "emailaddress", "mail", "mailaddress", "emailid", "primaryemail", "email1"),
-        *("emailaddress1", "contactemail", "useremail", "workemail", "businessemail", "personalemail"),
-    ),
-    "firstName": ("firstname", "givenname", "forename", "first", "fname"),
-    "lastName": ("lastname", "surname", "familyname", "last", "lname"),
-    "name": ("name", "fullname", "displayname", "contactname", "contact"),
-    "phone": (
-        *("phone", "phonenumber", "telephone", "telephonenumber", "tel", "mobile", "mobilephone"),
-        *("mobilenumber", "cell", "cellphone", "phone1", "primaryphone", "workphone", "businessphone"),
-        *("homephone",),
-    ),
-    "country": ("country", "countryname", "countryregion", "countrycode", "homecountry"),
-    "language": ("language", "lang", "locale", "preferredlanguage", "languagecode"),
-}  # fmt: skip
-"""Usual names of a field's column, the likeliest first: letters and digits alone, in lower case."""
+SPREADSHEET_COLUMNS = ("import_row", "import_error_spreadsheet")
+"""The same for the report that is made for spreadsheets, whose cells are escaped."""
 
 _HEADERS_SHOWN = 20
+_SHOWN_CHARS = 80
+
+MAX_REFERENCE_CHARS = 60
+"""Of a long header, what a reference to its column begins with."""
+
+_REFERENCE = re.compile(r"(.*)\(column ([1-9][0-9]{0,3})\)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,85 +68,86 @@ class Columns:
 
 
 def find_columns(column_map: ColumnMap, header: Sequence[str]) -> Columns:
-    """Where in a file's header the mapped columns are; blanks around a name and its case do not matter.
+    """Where in a file's header the mapped columns are.
 
-    An exact match goes before one that differs in case. Raises FileError where a mapped header is missing
-    or stands more than once.
+    Blanks, invisible characters, Unicode's ways to write a letter, and case do not matter; an exact match goes
+    before one that differs in case. `Note (column 3)` is the third column, if its name begins with `Note`.
+    Raises FileError where a mapped header is missing or several columns have it.
     """
-    width, is_report = _own_columns(header, column_map)
-    names = [cell.strip() for cell in header[:width]]
-    folded = [name.casefold() for name in names]
+    width, is_report = own_columns(header, column_map)
+    names = [clean_header(cell) for cell in header[:width]]
+    exact, folded = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
+    for position, name in enumerate(names):
+        if not name:
+            continue
+        exact[name].append(position)
+        folded[fold_header(name)].append(position)
     mapped = column_map.headers()
-    positions = tuple(_find(field, wanted, names, folded) for field, wanted in mapped.items())
+    positions = tuple(
+        _find(field, wanted, names, exact, folded) for field, wanted in mapped.items()
+    )
     return Columns(tuple(mapped), positions, width, is_report)
 
 
-def match_columns(header: Sequence[str]) -> ColumnMap:
-    """The column map that a header speaks for itself; what is no standard field becomes a custom field.
-
-    Case, blanks, punctuation and usual synonyms do not matter. Raises FileError where no column is the
-    email, or names are too long or the same.
-    """
-    width, _ = _own_columns(header, None)
-    names = [cell.strip() for cell in header[:width]]
-    plain = ["".join(filter(str.isalnum, name.casefold())) for name in names]
-    mapped: dict[str, int] = {}
-    for standard, usual in _NAMES.items():
-        for name in usual:
-            found = [position for position, one in enumerate(plain) if one == name]
-            if len(found) > 1:
-                raise _ambiguous(standard, names[found[0]], found)
-            if found:
-                mapped[standard] = found[0]
-                break
-    if "email" not in mapped:
-        raise _no_email(names)
-    custom: dict[str, int] = {}
-    taken = set(mapped.values())
-    for position, name in enumerate(names):
-        if not name or position in taken:
-            continue
-        if len(name) > MAX_CUSTOM_FIELD_KEY_CHARS:
-            raise FileError(
-                "INVALID_HEADER",
-                f"The name of column {position + 1} has {len(name):,} characters; "
-                f"{MAX_CUSTOM_FIELD_KEY_CHARS} is the most without a column map. Make it shorter.",
-                data={"columns": [position + 1]},
-            )
-        same = [other for other, one in enumerate(names) if one.casefold() == name.casefold()]
-        if len(same) > 1:
-            raise _ambiguous(CUSTOM_FIELD_PREFIX + name, name, same)
-        custom[name] = position
-    if len(custom) > MAX_CUSTOM_FIELDS:
-        raise _too_wide(len(custom))
-    of_standard = {name: names[position] for name, position in mapped.items()}
-    return ColumnMap(**of_standard, customFields={name: name for name in custom})
+def column_reference(name: str, position: int) -> str:
+    """How a column map names a column whose name alone does not tell: it is not the only one, or has none."""
+    short = name if len(name) <= MAX_REFERENCE_CHARS else name[:MAX_REFERENCE_CHARS].rstrip()
+    return f"{short} (column {position + 1})".lstrip()
 
 
-def _own_columns(header: Sequence[str], column_map: ColumnMap | None) -> tuple[int, bool]:
+def stored_bytes(column_map: ColumnMap) -> int:
+    """The bytes that a column map takes in an import's record: its JSON in UTF-8, without blanks."""
+    return len(json.dumps(column_map.as_dict(), ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def check_stored_size(column_map: ColumnMap) -> None:
+    """Raises FileError where a column map that was matched from a file's header is too large to be stored."""
+    size = stored_bytes(column_map)
+    if size > MAX_COLUMN_MAP_BYTES:
+        raise FileError(
+            "INVALID_HEADER",
+            f"The names of the columns are too long: mapping them takes {size:,} bytes; "
+            f"{MAX_COLUMN_MAP_BYTES:,} is the most. Make them shorter, remove columns, or send a column map "
+            "of those that you need.",
+        )
+
+
+def own_columns(header: Sequence[str], column_map: ColumnMap | None) -> tuple[int, bool]:
     """How many columns are the file's own, and whether those of a report follow them.
 
-    A file that maps a column of such a name has it for itself.
+    A file that maps a column of such a name has it for itself. Raises FileError where there are too many.
     """
     if len(header) > MAX_COLUMNS:
-        raise _too_wide(len(header))
-    names = [cell.strip() for cell in header]
+        raise too_many_columns(len(header))
+    names = [clean_header(cell) for cell in header]
     while names and not names[-1]:
         names.pop()
     added = len(REPORT_COLUMNS)
     mapped = set(column_map.headers().values()) if column_map else set()
-    if tuple(names[-added:]) == REPORT_COLUMNS and mapped.isdisjoint(REPORT_COLUMNS):
+    last = tuple(names[-added:])
+    if last in (REPORT_COLUMNS, SPREADSHEET_COLUMNS) and mapped.isdisjoint(last):
         return len(names) - added, True
     return len(header), False
 
 
-def _find(field: str, wanted: str, names: list[str], folded: list[str]) -> int:
-    for candidates, target in ((names, wanted), (folded, wanted.casefold())):
-        found = [position for position, name in enumerate(candidates) if name == target]
-        if len(found) == 1:
-            return found[0]
-        if found:
+def _find(
+    field: str,
+    wanted: str,
+    names: list[str],
+    exact: Mapping[str, list[int]],
+    folded: Mapping[str, list[int]],
+) -> int:
+    fold = fold_header(wanted)
+    found = exact.get(clean_header(wanted)) or folded.get(fold)
+    if found:
+        if len(found) > 1:
             raise _ambiguous(field, wanted, found)
+        return found[0]
+    reference = _REFERENCE.fullmatch(fold)
+    if reference:
+        start, number = reference[1].rstrip(), int(reference[2])
+        if number <= len(names) and fold_header(names[number - 1]).startswith(start):
+            return number - 1
     raise _not_found(field, wanted, names)
 
 
@@ -161,13 +156,16 @@ def _ambiguous(field: str, name: str, positions: Sequence[int]) -> FileError:
     columns = ", ".join(map(str, numbers))
     return FileError(
         "AMBIGUOUS_COLUMN",
-        f"The file has {len(numbers)} columns named {name!r} (columns {columns}), so {field} could be "
-        "any of them. Rename them so that each name stands once.",
-        data={"field": field, "header": name, "columns": numbers},
+        f"The file has {len(numbers)} columns named {shortened(name)!r} (columns {columns}), so "
+        f"{shortened(field)} could "
+        "be any of them. Rename them so that each name stands once, or send "
+        f"{column_reference(shortened(name), positions[0])!r} in the column map.",
+        data={"field": shortened(field), "header": shortened(name), "columns": numbers},
     )
 
 
-def _too_wide(columns: int) -> FileError:
+def too_many_columns(columns: int) -> FileError:
+    """The refusal of a file with more than MAX_COLUMNS."""
     return FileError(
         "UNREADABLE_FILE",
         f"The file has {columns} columns; {MAX_COLUMNS} is the most. Remove columns that are not mapped.",
@@ -178,45 +176,47 @@ def _not_found(field: str, wanted: str, names: list[str]) -> FileError:
     # Here, since only a refusal needs it.
     import difflib
 
-    by_fold = {name.casefold(): name for name in names if name}
-    close = difflib.get_close_matches(wanted.casefold(), by_fold, n=1)
+    # Not of very long names, which take long to compare, nor of a header that was not separated.
+    short = [name for name in (wanted, *names) if name and shortened(name) == name]
+    by_fold = {name.casefold(): name for name in short[1:]}
+    comparable = short[:1] == [wanted] and _other_delimiter(names) is None
+    close = difflib.get_close_matches(wanted.casefold(), by_fold, n=1) if comparable else []
     nearest = by_fold[close[0]] if close else None
-    message = f"The file has no column {wanted!r}, which {field} is mapped to."
+    message = f"The file has no column {shortened(wanted)!r}, which {field} is mapped to."
     if nearest:
         message += f" Did you mean {nearest!r}?"
     return FileError(
         "COLUMN_NOT_FOUND",
-        message + _shown(names),
+        message + shown(names),
         data={
             "field": field,
-            "header": wanted,
-            "headers": names[:_HEADERS_SHOWN],
+            "header": shortened(wanted),
+            "headers": [shortened(name) for name in names[:_HEADERS_SHOWN]],
             "nearest": nearest,
         },
     )
 
 
-def _no_email(names: list[str]) -> FileError:
-    message = (
-        "No column has a name that an email's usually has. Name one 'Email', or send a column map."
-    )
-    data = {"field": "email", "headers": names[:_HEADERS_SHOWN]}
-    return FileError("COLUMN_NOT_FOUND", message + _shown(names), data=data)
-
-
-def _shown(names: list[str]) -> str:
+def shown(names: Sequence[str]) -> str:
     """The columns that there are, in a sentence, and what else a person may want to look at."""
-    shown = ", ".join(repr(name) for name in names[:_HEADERS_SHOWN])
+    some = ", ".join(repr(shortened(name)) for name in names[:_HEADERS_SHOWN])
     if len(names) > _HEADERS_SHOWN:
-        shown += f" and {len(names) - _HEADERS_SHOWN} more"
-    sentence = f" The columns are: {shown}."
+        some += f" and {len(names) - _HEADERS_SHOWN} more"
+    sentence = f" The columns are: {some}."
     other = _other_delimiter(names)
     if other:
         sentence += f" If the file is separated by {other}, send that as delimiter."
     return sentence
 
 
-def _other_delimiter(names: list[str]) -> Literal["semicolons", "tabs", "commas", "pipes"] | None:
+def shortened(name: str) -> str:
+    """A header as a message shows it: a file may have one of a million characters."""
+    return name if len(name) <= _SHOWN_CHARS else name[: _SHOWN_CHARS - 1] + "…"
+
+
+def _other_delimiter(
+    names: Sequence[str],
+) -> Literal["semicolons", "tabs", "commas", "pipes"] | None:
     """A file read with the wrong delimiter has one column, whose name holds the right one."""
     if len(names) != 1:
         return None

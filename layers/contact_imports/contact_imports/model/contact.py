@@ -36,7 +36,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A contact of one project. `fields` holds the standard fields that have a value."""
+    """A contact of one project. `fields` holds the standard fields that have a value.
+
+    `email` is its identity (see `identity.email_identity`), not what people are shown.
+    """
 
     email: str
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -65,11 +68,6 @@ class Applied:
     error: RowError | None = None
 
 
-def normalise_email(cell: str) -> str:
-    """The email that a cell means; contacts are the same if and only if this is."""
-    return cell.strip().lower()
-
-
 def merge(existing: Contact, row: Row) -> Contact:
     """The contact after a row: its values replace, what it clears goes, the rest stays; custom fields go
     key by key, tags add up."""
@@ -90,7 +88,9 @@ def apply_row(existing: Contact | None, row: Row, on_conflict: OnConflict) -> Ap
     if on_conflict is OnConflict.SKIP:
         return Applied(existing, Outcome.SKIPPED)
     merged = merge(existing, row)
-    if merged != existing and contact_bytes(merged) > MAX_CONTACT_BYTES:
+    if merged == existing:
+        return Applied(existing, Outcome.UPDATED)
+    if contact_bytes(merged) > MAX_CONTACT_BYTES:
         message = f"The contact would grow over {MAX_CONTACT_BYTES:,} bytes with this row's values."
         return Applied(existing, Outcome.FAILED, RowError(row.number, "contact_too_large", message))
     return Applied(merged, Outcome.UPDATED)

@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+FileErrorCode = Literal[
+    "EMPTY_FILE",
+    "UNREADABLE_FILE",
+    "ENCODING_UNCERTAIN",
+    "COLUMN_NOT_FOUND",
+    "AMBIGUOUS_COLUMN",
+    "HEADER_NOT_FOUND",
+    "INVALID_HEADER",
+]
+
 RequestErrorCode = Literal[
+    FileErrorCode,
     "UNAUTHENTICATED",
     "MISSING_SCOPE",
     "PROJECT_FORBIDDEN",
@@ -15,6 +26,7 @@ RequestErrorCode = Literal[
     "METHOD_NOT_ALLOWED",
     "PAYLOAD_TOO_LARGE",
     "NOT_MULTIPART",
+    "NOT_JSON",
     "INVALID_MULTIPART",
     "MISSING_FIELD",
     "UNKNOWN_FIELD",
@@ -22,11 +34,6 @@ RequestErrorCode = Literal[
     "INVALID_FIELD",
     "INVALID_COLUMN_MAP",
     "INVALID_TAGS",
-    "EMPTY_FILE",
-    "UNREADABLE_FILE",
-    "COLUMN_NOT_FOUND",
-    "AMBIGUOUS_COLUMN",
-    "INVALID_HEADER",
     "INVALID_JSON",
     "INVALID_PARAMETER",
     "INVALID_IDEMPOTENCY_KEY",
@@ -37,41 +44,36 @@ RequestErrorCode = Literal[
     "INTERNAL_ERROR",
 ]
 
-FileErrorCode = Literal[
-    "EMPTY_FILE", "UNREADABLE_FILE", "COLUMN_NOT_FOUND", "AMBIGUOUS_COLUMN", "INVALID_HEADER"
-]
-
 RowErrorCode = Literal[
     "invalid_email",
     "value_too_long",
     "row_too_large",
     "too_many_cells",
+    "malformed_quoting",
     "contact_too_large",
     "not_processed",
 ]
 
 
 class RequestError(Exception):
-    """A request that is refused, in the contract's ApiError shape.
+    """A request, or the metadata of a dropped file, that is refused.
 
-    `message` says what to do and carries nobody's data; `data` is the ApiError's `data`.
+    `message` says what is wrong, where, and what to do, and carries nobody's data. `data` has the same for
+    programs: `field` names the field to blame, where there is one. The API's status follows from the code.
     """
 
     def __init__(
-        self,
-        status: int,
-        code: RequestErrorCode,
-        message: str,
-        *,
-        data: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
+        self, code: RequestErrorCode, message: str, *, data: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(message)
-        self.status = status
         self.code = code
         self.message = message
         self.data = data
-        self.headers = dict(headers or {})
+
+
+def field_error(code: RequestErrorCode, field_name: str, message: str) -> RequestError:
+    """The refusal of one field of a request, by its name."""
+    return RequestError(code, message, data={"field": field_name})
 
 
 class FileError(Exception):

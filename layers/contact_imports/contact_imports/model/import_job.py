@@ -12,16 +12,21 @@ from typing import Any
 
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict, Outcome
+from contact_imports.model.notes import Note
 
-UPLOAD_DEADLINE_SECONDS = 2 * 3600
-"""How long an import may be without a checked file before it is failed: the upload never came, or no
-processor ever got to it. Above what the template gives the processor to try."""
+UPLOAD_DEADLINE_SECONDS = 7 * 3600
+"""How long an import may be without a checked file before it is failed. Above the time that the template
+gives the processor: six hours in which Lambda may still start it, and three tries."""
 
 UPLOAD_FORM_SECONDS = 3600
 """How long an upload may begin after its form was given out. S3 looks at the time when a request begins."""
 
-PENDING_DEADLINE_SECONDS = 6 * 3600
-"""How long an import may be pending: the form's time, and that of a slow upload of the largest file."""
+SLOWEST_UPLOAD_SECONDS = 4 * 3600
+"""How long the upload of the largest file may take: 5 GiB at 3 Mbit/s."""
+
+PENDING_DEADLINE_SECONDS = UPLOAD_FORM_SECONDS + SLOWEST_UPLOAD_SECONDS + UPLOAD_DEADLINE_SECONDS
+"""How long an import may be pending: until the form expires, while the file is uploaded, and until the
+processor has had its time."""
 
 REPORT_SECONDS = 15 * 60
 """How long an import that has ended waits for its failed-rows report before its end is shown without."""
@@ -44,7 +49,8 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What the sender chose. A column map or a delimiter that is None is found in the file."""
+    """What the sender chose. A column map, a delimiter or an encoding (the name of Python's codec) that is None
+    is found in the file, and so is `header_record`, the number of the record that names the columns."""
 
     column_map: ColumnMap | None
     on_conflict: OnConflict = OnConflict.UPSERT
@@ -52,6 +58,8 @@ class ImportOptions:
     tags: tuple[str, ...] = ()
     on_blank: OnBlank = OnBlank.KEEP
     dry_run: bool = False
+    encoding: str | None = None
+    header_record: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +109,7 @@ class Import:
     """One import job. `partitions` is None until its file has been checked; `upload` until it was claimed.
 
     `dropped_key` is the object that was dropped into the bucket, None for the API's imports. `reported`
-    says that everything that follows its end is there.
+    says that everything that follows its end is there; `notes` are what was skipped and chosen in the file.
     """
 
     id: str
@@ -118,6 +126,7 @@ class Import:
     error: str | None = None
     completed_at: datetime | None = None
     reported: bool = False
+    notes: tuple[Note, ...] = ()
 
     @property
     def ended(self) -> bool:

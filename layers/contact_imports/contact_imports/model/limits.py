@@ -38,6 +38,12 @@ MAX_CUSTOM_FIELDS = 1_000
 
 MAX_CUSTOM_FIELD_KEY_CHARS = 128
 
+MAX_COLUMN_MAP_BYTES = 65_536
+"""A column map as it is stored, as JSON in UTF-8, whichever way it came: in a form, in JSON, in an object's
+metadata, or matched from a file's header. It is the one part of an import's record that could grow without
+bound; a DynamoDB item is 400 KB at most, so that a record always has room for the import's end.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
 MAX_REPORTED_ROWS = 10_000_000
 """Failed rows that a report has: as many as can be written in half of the 15 minutes that Lambda gives
 (`make test-long` measures a million). https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html"""

@@ -4,34 +4,59 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from functools import lru_cache
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 from contact_imports.model.column_map import CUSTOM_FIELD_PREFIX
-from contact_imports.model.contact import Contact, OnBlank, Row, normalise_email
+from contact_imports.model.contact import Contact, OnBlank, Row
 from contact_imports.model.errors import RowError
+from contact_imports.model.identity import addresses_in, email_identity
 from contact_imports.model.limits import MAX_CUSTOM_VALUE_CHARS, MAX_EMAIL_CHARS, MAX_VALUE_CHARS
+from contact_imports.model.text import clean_value, is_plain
 
 _DOMAINS_REMEMBERED = 10_000
 _MAX_LOCAL_CHARS = 64  # RFC 5321, 4.5.3.1.1
+_MAX_LABEL_CHARS = 63  # RFC 1035, 2.3.1
 _PLAIN_LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 """A dot-atom in lower case (RFC 5322, 3.2.3), which any email may have before the @."""
+_PRIVATE_DOMAINS = frozenset(SPECIAL_USE_DOMAIN_NAMES) | {
+    *("corp", "home", "internal", "intranet", "lan", "localdomain", "private")
+}
+"""Top-level domains that are no public ones: reserved, or in use inside networks (RFC 6762, appendix G)."""
+_NOTHING = frozenset[str]()
+_AROUND_ADDRESS = frozenset('<>()[]":')
+
+
+class EmailProblem(StrEnum):
+    """Everything that can be wrong with an email, as its message. None quotes it: it is somebody's data."""
+
+    BLANK = "The email is blank."
+    NO_AT = "The email has no @. Give an address such as ann@example.org."
+    TWO_ADDRESSES = "The email has two or more addresses. Keep one, or give each a row of its own."
+    SEVERAL_AT = "The email has more than one @. Correct the address."
+    NOTHING_BEFORE_AT = "The email has nothing before the @. Complete the address."
+    NOTHING_AFTER_AT = "The email has nothing after the @. Complete the address."
+    TEXT_AROUND = "The email has a name or other text around the address. Keep only the address."
+    BLANK_INSIDE = "The email has a blank in it, or a name next to it. Keep only the address."
+    TOO_LONG = "The email is too long: 254 characters at most, 63 between two dots of the domain."
+    TWO_DOTS = "The email has two dots in a row. Correct the address."
+    DOT_AT_END = "The email has a dot at its beginning, or next to the @. Correct the address."
+    NO_PUBLIC_DOMAIN = "The email's domain is not a public one, so no mail gets there. Give an address such as ann@example.org."
+    CHARACTERS = "The email is not a valid address: it has a character that is not allowed where it is. Correct it."
 
 
 def is_email(email: str) -> bool:
-    """Whether a normalised email is a valid address, as email-validator sees it.
+    """Whether an identity is a valid address, as email-validator sees it, in a public domain.
 
     What is before the @ is mostly plain, and what is after it mostly what was there before: then the library
     is asked once a domain. It takes longer than everything else that is done with a row.
     """
+    if len(email) > MAX_EMAIL_CHARS:
+        return False
     local, _, domain = email.rpartition("@")
-    if (
-        len(email) <= MAX_EMAIL_CHARS
-        and len(local) <= _MAX_LOCAL_CHARS
-        and domain.isascii()
-        and _PLAIN_LOCAL.fullmatch(local)
-    ):
+    if len(local) <= _MAX_LOCAL_CHARS and domain.isascii() and _PLAIN_LOCAL.fullmatch(local):
         return _is_domain(domain)
     return _is_email(email)
 
@@ -46,7 +71,47 @@ def _is_email(email: str) -> bool:
         validate_email(email, check_deliverability=False)
     except EmailNotValidError:
         return False
-    return True
+    return email.rpartition(".")[2] not in _PRIVATE_DOMAINS
+
+
+def email_problem(email: str) -> EmailProblem | None:
+    """Why an identity is no valid address; None if it is one."""
+    if is_email(email):
+        return None
+    local, _, domain = email.rpartition("@")
+    if not email:
+        return EmailProblem.BLANK
+    if "@" not in email:
+        return EmailProblem.NO_AT
+    if addresses_in(email) > 1:
+        return EmailProblem.TWO_ADDRESSES
+    if not local.strip():
+        return EmailProblem.NOTHING_BEFORE_AT
+    if not domain.strip():
+        return EmailProblem.NOTHING_AFTER_AT
+    if email.count("@") > 1:
+        return EmailProblem.SEVERAL_AT
+    if domain.startswith("[") and domain.endswith("]"):
+        return EmailProblem.NO_PUBLIC_DOMAIN
+    if local.startswith('"') and local.endswith('"'):
+        return EmailProblem.CHARACTERS
+    if not _AROUND_ADDRESS.isdisjoint(email):
+        return EmailProblem.TEXT_AROUND
+    if any(map(str.isspace, email)):
+        return EmailProblem.BLANK_INSIDE
+    if len(email) > MAX_EMAIL_CHARS or max(map(len, domain.split("."))) > _MAX_LABEL_CHARS:
+        return EmailProblem.TOO_LONG
+    if ".." in email:
+        return EmailProblem.TWO_DOTS
+    if local.startswith(".") or local.endswith(".") or domain.startswith("."):
+        return EmailProblem.DOT_AT_END
+    return EmailProblem.NO_PUBLIC_DOMAIN if _is_private(domain) else EmailProblem.CHARACTERS
+
+
+def _is_private(domain: str) -> bool:
+    """Whether a domain is one that only some network or machine knows, or an IP address."""
+    top = domain.rpartition(".")[2]
+    return "." not in domain or top[-1:].isdigit() or top in _PRIVATE_DOMAINS
 
 
 class RowReader:
@@ -70,22 +135,24 @@ class RowReader:
             for name in fields[1:]
         ]
 
-    def read(self, number: int, cells: Sequence[str]) -> Row | RowError:
-        """The row that the mapped cells make, or why it is none.
+    def read(
+        self, number: int, cells: Sequence[str], identity: str | None = None
+    ) -> Row | RowError:
+        """The row that the mapped cells make, or why it is none. `identity` is the email's, where it is known.
 
-        Values lose the blanks around them; what is then empty is no value.
+        Values lose what is invisible and the blanks around them; what is then empty is no value.
         """
-        email = normalise_email(cells[0])
-        if not email:
-            return RowError(number, "invalid_email", "The email is blank.", "email")
-        if not is_email(email):
-            # Without the library's message, which quotes the address: it is somebody's data.
-            return RowError(number, "invalid_email", "The email is not a valid address.", "email")
+        email = email_identity(cells[0]) if identity is None else identity
+        problem = email_problem(email)
+        if problem:
+            return RowError(number, "invalid_email", problem.value, "email")
         standard: dict[str, str] = {}
         custom: dict[str, str] = {}
         cleared = []
+        # Looking at a row once takes a third of the time that looking at each of its cells takes.
+        clean = str.strip if is_plain("".join(cells)) else clean_value
         for (name, key, is_custom, limit), cell in zip(self._columns, cells[1:], strict=True):
-            value = cell.strip()
+            value = clean(cell)
             if not value:
                 if self._clears:
                     cleared.append(name)
@@ -96,4 +163,5 @@ class RowReader:
                 custom[key] = value
             else:
                 standard[key] = value
-        return Row(number, Contact(email, standard, custom, self._tags), frozenset(cleared))
+        contact = Contact(email, standard, custom, self._tags)
+        return Row(number, contact, frozenset(cleared) if cleared else _NOTHING)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 from contact_imports.model.contact import Applied, Contact, OnConflict, Outcome, Row, apply_row
 from contact_imports.model.errors import RowError, not_processed
@@ -28,9 +29,23 @@ class AppliedRows:
     """Row number to the reason's message."""
 
 
+class CreatedBy(NamedTuple):
+    """The row that created a contact."""
+
+    import_id: str
+    row: int
+
+
+class BatchRows(NamedTuple):
+    """A batch's first and last row number."""
+
+    first: int
+    last: int
+
+
 @dataclass(frozen=True, slots=True)
 class StoredContact:
-    """`version` counts the writes from 1; `created_by` is (import id, row number).
+    """`version` counts the writes from 1.
 
     `applied` has the last row batch of each import that changed the contact. While a batch of the import
     is missing (see `Partition.gaps`) the ones before it stay as well: it may have changed the contact.
@@ -40,31 +55,31 @@ class StoredContact:
 
     contact: Contact
     version: int
-    created_by: tuple[str, int]
+    created_by: CreatedBy
     applied: Mapping[str, tuple[AppliedRows, ...]] = field(default_factory=dict)
     emptied: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
-    """Rows of one email applied to what is stored. `after` is what to write, or None for nothing."""
+class MergeResult:
+    """Rows of one contact merged into what is stored. `after` is what to write, or None for nothing."""
 
     after: StoredContact | None
     outcomes: dict[int, Outcome]
     errors: list[RowError]
 
 
-def fold_rows(
+def merge_rows(
     stored: StoredContact | None,
     rows: Sequence[Row],
     import_id: str,
     on_conflict: OnConflict,
     *,
     overtaking: bool = False,
-) -> Folded:
-    """Applies a row batch's rows of one email, in file order, to the contact as it was read.
+) -> MergeResult:
+    """Merges a row batch's rows of one contact, in file order, into the contact as it was read.
 
-    Folding rows again onto what they made changes nothing and gives the same outcomes. `overtaking` says
+    Merging rows again into what they made changes nothing and gives the same outcomes. `overtaking` says
     that a batch before this one is missing.
     """
     contact = stored.contact if stored else None
@@ -73,29 +88,33 @@ def fold_rows(
     failed: dict[int, str] = {}
     done = stored.applied.get(import_id, ()) if stored else ()
     for row in rows:
-        applied = _applied_before(stored, done, row.number, import_id, on_conflict)
+        applied = None
+        if done:
+            applied = _applied_before(stored, done, row.number, import_id, on_conflict)
         if applied is None:
             applied = apply_row(contact, row, on_conflict)
             contact = applied.contact
             if applied.outcome is Outcome.CREATED:
-                created_by = (import_id, row.number)
+                created_by = CreatedBy(import_id, row.number)
         outcomes[row.number] = applied.outcome
         if applied.error:
             failed[row.number] = applied.error.message
     errors = [RowError(number, "contact_too_large", message) for number, message in failed.items()]
     if contact is None or created_by is None or (stored and contact == stored.contact):
-        return Folded(None, outcomes, errors)
-    remembered = dict(stored.applied) if stored else {}
+        return MergeResult(None, outcomes, errors)
+    batches = (AppliedRows(rows[-1].number, failed),)
+    if stored is None:
+        after = StoredContact(contact, 1, created_by, {import_id: batches})
+        return MergeResult(after, outcomes, errors)
     oldest = import_time(import_id) - _REMEMBERED
     applied_rows = {
-        other: rows for other, rows in remembered.items() if import_time(other) >= oldest
+        other: rows for other, rows in stored.applied.items() if import_time(other) >= oldest
     }
-    before = remembered.get(import_id, ()) if overtaking else ()
-    applied_rows[import_id] = (*before, AppliedRows(rows[-1].number, failed))
-    version = stored.version + 1 if stored else 1
-    emptied = _emptied(stored.contact, contact) if stored else frozenset[str]()
-    after = StoredContact(contact, version, created_by, applied_rows, emptied)
-    return Folded(after, outcomes, errors)
+    before = stored.applied.get(import_id, ()) if overtaking else ()
+    applied_rows[import_id] = before + batches
+    emptied = _emptied(stored.contact, contact)
+    after = StoredContact(contact, stored.version + 1, created_by, applied_rows, emptied)
+    return MergeResult(after, outcomes, errors)
 
 
 def _emptied(before: Contact, after: Contact) -> frozenset[str]:
@@ -103,21 +122,20 @@ def _emptied(before: Contact, after: Contact) -> frozenset[str]:
     return gone | {"customFields"} if before.custom_fields and not after.custom_fields else gone
 
 
-def settle_row(
+def count_without_applying(
     stored: StoredContact | None,
     number: int,
-    batch_rows: tuple[int, int],
+    batch_rows: BatchRows,
     import_id: str,
     on_conflict: OnConflict,
 ) -> Applied:
     """What a row of a batch that is given up counts as: failed, unless the contact shows that it was applied.
 
-    `batch_rows` is the batch's first and last row number: what a later batch of the import did to the
-    contact says nothing about this one.
+    `batch_rows` are those of its batch: what a later batch of the import did to the contact says nothing
+    about this one.
     """
-    first, last = batch_rows
     done = stored.applied.get(import_id, ()) if stored else ()
-    of_this_batch = [rows for rows in done if first <= rows.row <= last]
+    of_this_batch = [rows for rows in done if batch_rows.first <= rows.row <= batch_rows.last]
     applied = _applied_before(stored, of_this_batch, number, import_id, on_conflict)
     if applied is not None:
         return applied

@@ -1,0 +1,323 @@
+"""What a quote means in a CSV file: one record read exactly, and what its damage proves.
+
+The rule: a cell is quoted if a quote is the first thing in it after blanks. In a quoted cell two quotes are one;
+after the closing quote only blanks, a delimiter or a line end may follow. A quote anywhere else in an unquoted cell
+is data. Some programs write a quote in a cell as backslash and quote; a file shows by its own records which way it
+was written (`shown_escapes`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from copy import copy
+from dataclasses import dataclass, field
+from itertools import islice, tee
+from typing import Literal
+
+from contact_imports.model.errors import RowError
+from contact_imports.model.limits import MAX_CELL_CHARS
+
+Fault = Literal["text after quote", "escaped line end", "never closed", "too long"]
+
+_ADDRESS = re.compile(r'[^\s@",;|<>]+@[^\s@",;|<>]+')
+_AROUND_ADDRESS = ' \t\u00a0"'
+_LINE_ENDS = "\r\n"
+
+
+class MalformedRecord(list[str]):
+    """A line whose quoting is malformed, in the place of the record that it should have been.
+
+    Its cells are those that the line seems to have, if they are as many as the header's, and otherwise blank; then,
+    beyond the header, the line itself. So it is always wider than the header.
+    """
+
+    def __init__(self, cells: list[str], text: str, why: str) -> None:
+        super().__init__([*cells, text])
+        self.text = text
+        self.why = why
+
+    def error(self, row: int) -> RowError:
+        """Why this row is failed."""
+        return RowError(row, "malformed_quoting", self.why)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a file's records look like: how many cells the header has, and which of them is the email, from 0."""
+
+    width: int
+    email: int | None = None
+
+    def fits(self, line: str, delimiter: str) -> bool:
+        """Whether a line looks like a record, whatever its quotes: enough delimiters, an address in its place."""
+        if self.email is None or "@" not in line:
+            return False
+        pieces = line.split(delimiter)
+        return len(pieces) >= self.width and is_address(pieces[self.email])
+
+    def is_exceeded_by(self, record: list[str]) -> bool:
+        """Whether a record has more cells than the header; False as long as it is not known which is the header."""
+        return self.email is not None and len(record) > self.width
+
+    def is_rest(self, record: list[str]) -> bool:
+        """Whether a record may be one line of a longer one: it is short, and has no address in its place."""
+        return (
+            self.email is not None
+            and 0 < len(record) < self.width
+            and (len(record) <= self.email or "@" not in record[self.email])
+        )
+
+
+@dataclass(slots=True)
+class Scan:
+    """One record as it was read: its cells, and the physical lines that it took.
+
+    Where there is a `fault`, it is in the last of these lines, in cell `cell` (from 1), which begins in the line
+    `cell_line` (from 0). `closings` tells for each cell with line breaks its first and last line and the column of
+    its closing quote. `bare_escapes` says that an unquoted cell has a backslash before a quote, `dangling` which
+    cell (from 1, or 0) is not quoted but seems to end with a closing quote.
+    """
+
+    cells: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    fault: Fault | None = None
+    cell: int = 0
+    cell_line: int = 0
+    closings: list[tuple[int, int, int]] = field(default_factory=list)
+    bare_escapes: bool = False
+    dangling: int = 0
+
+    def swallowed(self, shape: Shape, delimiter: str) -> int | None:
+        """The first line (from 0) of a quoted cell that looks like a record of its own; None without one."""
+        for first, last, column in self.closings:
+            for number in range(first + 1, last + 1):
+                line = self.lines[number]
+                if not shape.fits(line, delimiter):
+                    continue
+                # Of the last line only what is in front of the closing quote belongs to the cell.
+                pieces = line[:column].count(delimiter) if number == last else len(line)
+                at_end = not line[column + 1 :].strip() and shape.width > 1
+                if shape.email is not None and (shape.email < pieces or at_end):
+                    return number
+        return None
+
+
+def ends_with_a_quote(cell: str) -> bool:
+    """Whether a cell may be the end of a quoted one whose opening quote was lost."""
+    return cell.count('"') % 2 == 1 and cell.rstrip().endswith('"')
+
+
+def is_address(cell: str) -> bool:
+    """Whether a cell looks like one email address."""
+    return _ADDRESS.fullmatch(cell.strip().strip(_AROUND_ADDRESS)) is not None
+
+
+def is_whole_line(header: list[str], delimiter: str) -> bool:
+    """Whether a header is one cell that looks like a line of names, so that quotes were put around whole lines.
+
+    Only a quoted cell can have the delimiter in it.
+    """
+    return len(header) == 1 and any(name.strip() for name in header[0].split(delimiter)[1:])
+
+
+def scan_record(lines: Iterator[str], delimiter: str, *, escapes: bool) -> Scan:
+    """Reads the record that begins with the next of a file's physical lines, which keep their line ends.
+
+    `escapes` says whether a backslash makes the quote, backslash or line end behind it part of the value. There
+    must be a next line. It takes more lines only while a quoted cell is open, at most MAX_CELL_CHARS of them.
+    """
+    scan = Scan(lines=[next(lines)])
+    line = scan.lines[0]
+    position = 0
+    end: int | None
+    while True:
+        scan.cell += 1
+        scan.cell_line = len(scan.lines) - 1
+        start = _skip_blanks(line, position, delimiter)
+        if line[start : start + 1] == '"':
+            end = _scan_quoted(scan, start + 1, lines, escapes=escapes)
+            if end is None:
+                return scan
+            line = scan.lines[-1]
+            end = _skip_blanks(line, end, delimiter)
+            if line[end : end + 1] not in ("", "\r", "\n", delimiter):
+                scan.fault = "text after quote"
+                return scan
+        else:
+            end = _scan_unquoted(scan, position, delimiter, escapes=escapes)
+            if end is None:
+                return scan
+        if line[end : end + 1] != delimiter:
+            if scan.cells == [""] and not line.strip(_LINE_ENDS):
+                scan.cells = []
+            return scan
+        position = end + 1
+
+
+def loose_cells(line: str, delimiter: str) -> list[str] | None:
+    """The cells of a line in which quotes are not doubled; None where a quoted cell is open at its end.
+
+    A quote closes a cell only if the cell ends behind it.
+    """
+    text = line.rstrip(_LINE_ENDS)
+    mark = re.escape(delimiter)
+    closing = re.compile(rf'"[^\S{mark}]*(?:{mark}|$)')
+    cells: list[str] = []
+    position = 0
+    while True:
+        start = _skip_blanks(text, position, delimiter)
+        if text[start : start + 1] == '"':
+            found = closing.search(text, start + 1)
+            if found is None:
+                return None
+            value = text[start + 1 : found.start()]
+            cells.append(value.replace('""', '"'))
+            end = found.end() - (1 if text[found.end() - 1] == delimiter else 0)
+        else:
+            end = text.find(delimiter, position)
+            end = len(text) if end < 0 else end
+            cells.append(text[position:end])
+        if end >= len(text):
+            return cells
+        position = end + 1
+
+
+def shown_escapes(lines: Iterable[str], delimiter: str) -> bool | None:
+    """Whether these lines, from a file's beginning, were written with backslash escapes; None if they do not show."""
+    text = "".join(known := list(lines))
+    if "\\" not in text:
+        return None
+    if has_plain_backslash(text, delimiter):
+        return False
+    # A backslash in front of a quote is another way of writing one, so it is no evidence of this one.
+    if re.search(rf'[^\s"\\{re.escape(delimiter)}]""', text):
+        return False
+    (at,) = tee(known, 1)
+    left = len(known)
+    width = None
+    while left:
+        plain = scan_record(copy(at), delimiter, escapes=False)
+        width = width or len(plain.cells)
+        shown = escapes_of(plain, copy(at), delimiter, width)
+        if shown is not None:
+            return shown
+        taken = len(plain.lines) if plain.fault is None else 1
+        left -= len(list(islice(at, taken)))
+    return None
+
+
+def has_plain_backslash(text: str, delimiter: str) -> bool:
+    r"""Whether a backslash stands where nothing is escaped: a writer of escapes would have doubled it.
+
+    What programs write after one is a quote, a backslash, a delimiter, a line end or one of a few letters: `\N`
+    of MySQL, `\'` of PHP.
+    """
+    mark = re.escape(delimiter)
+    return re.search(rf"""(?<!\\)(?:\\\\)*\\[^\\"'\r\nrntN0/{mark}]""", text) is not None
+
+
+def escapes_of(plain: Scan, lines: Iterator[str], delimiter: str, width: int) -> bool | None:
+    """What one record shows of it: `plain` is how it reads without escapes, `lines` begin with it.
+
+    `width` is the number of cells of the header.
+    """
+    of_quotes = any('\\"' in line for line in plain.lines)
+    if not of_quotes and not any("\\" + delimiter in line for line in plain.lines):
+        return None
+    escaped = scan_record(lines, delimiter, escapes=True)
+    if of_quotes:
+        if has_plain_backslash("".join(escaped.lines), delimiter):
+            return False
+        if escaped.fault is None and (plain.fault is not None or plain.bare_escapes):
+            return True
+        return False if escaped.fault is not None and plain.fault is None else None
+    if plain.fault is None and len(plain.cells) == width:
+        return False
+    return True if escaped.fault is None and len(escaped.cells) == width else None
+
+
+def _skip_blanks(line: str, position: int, delimiter: str) -> int:
+    while (
+        (character := line[position : position + 1]).isspace()
+        and character not in _LINE_ENDS
+        and character != delimiter
+    ):
+        position += 1
+    return position
+
+
+def _scan_quoted(scan: Scan, position: int, lines: Iterator[str], *, escapes: bool) -> int | None:
+    """Reads a cell from behind its opening quote; returns where it ends, or None with a fault."""
+    line = scan.lines[-1]
+    parts: list[str] = []
+    chars = 0
+    while True:
+        quote = line.find('"', position)
+        if escapes:
+            slash = line.find("\\", position, quote if quote >= 0 else len(line))
+            if slash >= 0:
+                following = line[slash + 1 : slash + 2]
+                keep = slash if following and following in '"\\\r\n' else slash + 1
+                parts += (line[position:keep], following)
+                position = slash + 1 + len(following)
+                if following == "\r" and line[position : position + 1] == "\n":
+                    parts.append("\n")
+                    position += 1
+                if position < len(line):
+                    continue
+                quote = -1
+        if quote < 0:
+            parts.append(line[position:])
+            chars += len(line)
+            following_line = None if chars > MAX_CELL_CHARS else next(lines, None)
+            if following_line is None:
+                scan.fault = "too long" if chars > MAX_CELL_CHARS else "never closed"
+                return None
+            line = following_line
+            scan.lines.append(line)
+            position = 0
+        elif line.startswith('"', quote + 1):
+            parts.append(line[position : quote + 1])
+            position = quote + 2
+        else:
+            parts.append(line[position:quote])
+            last = len(scan.lines) - 1
+            if last > scan.cell_line:
+                scan.closings.append((scan.cell_line, last, quote))
+            value = "".join(parts)
+            if len(value) > MAX_CELL_CHARS:
+                scan.fault = "too long"
+                return None
+            scan.cells.append(value)
+            return quote + 1
+
+
+def _scan_unquoted(scan: Scan, position: int, delimiter: str, *, escapes: bool) -> int | None:
+    """Reads an unquoted cell; returns where it ends, or None with a fault."""
+    line = scan.lines[-1]
+    parts: list[str] = []
+    while True:
+        end = line.find(delimiter, position)
+        if end < 0:
+            end = len(line.rstrip(_LINE_ENDS))
+        slash = line.find("\\", position, end) if escapes else -1
+        if slash < 0:
+            break
+        following = line[slash + 1 : slash + 2]
+        if following in ("\r", "\n"):
+            # It may go on in the next line, or the backslash is a value's last character.
+            scan.fault = "escaped line end"
+            return None
+        special = following in ('"', "\\", delimiter)
+        parts += (line[position : slash if special else slash + 1], following)
+        position = slash + 1 + len(following)
+    parts.append(line[position:end])
+    scan.cells.append("".join(parts))
+    if ends_with_a_quote(parts[-1]):
+        scan.dangling = scan.cell
+    scan.bare_escapes |= not escapes and '\\"' in parts[-1]
+    if len(scan.cells[-1]) > MAX_CELL_CHARS:
+        scan.fault = "too long"
+        return None
+    return end

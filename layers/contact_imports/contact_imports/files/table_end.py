@@ -1,0 +1,167 @@
+"""Where a file's table ends: totals, notes and rules that programs write around the rows are no rows.
+
+Only what is certainly none is left out. Anything else is a row, which fails and says why.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from contact_imports.files.records import Block, is_blank
+from contact_imports.model.column_map import Columns
+from contact_imports.model.notes import Note
+from contact_imports.model.text import clean_value
+
+MAX_FOOTER_RECORDS = 20
+"""Records at a file's end that are looked at."""
+
+_SENTENCE_WORDS = 5
+"""Of one text in a line that is shorter than the table, after a blank line: longer than names are."""
+
+_RULE = re.compile(r"[-=_*+|:.~# ]{2,}")
+_COUNTED = (
+    r"contacts?|rows?|row\(s\)|records?|entries|entry|items?|lines?|results?|members?|subscribers?|people|users?|Zeilen|Datensätze|"
+    r"Kontakte|Einträge|lignes?|enregistrements?|filas?|registros?|righe|record|linhas?|rijen|wierszy|rekordów|строк[аи]?|записей"
+)
+_TOTALS = (
+    r"(?:grand |sub-?)?totals?|sum|count|number|Summe|Gesamt|Gesamtsumme|Insgesamt|Anzahl|total(?:e|es)?|nombre|suma|razem|totaal|"
+    r"aantal|итого|всего|разом|celkem|összesen|toplam|yhteensä|summa|合計|総計|合计|总计|總計|합계|المجموع|סה\"כ"
+)
+_DONE = r"(?:affected|selected|exported|returned|found|listed|processed|written)"
+_NUMBER = re.compile(rf"[\d.,:/ %+-]*(?:{_COUNTED})?", re.IGNORECASE)
+
+_WITH_NUMBER = re.compile(
+    rf"[#*/ -]*(?:{_TOTALS})(?: (?:of |number of )?(?:{_COUNTED}))?(?: {_DONE})?\s*[:=：]?\s*[\d][\d.,' ]*(?: ?(?:{_COUNTED}))?\.?"
+    rf"|[#*/ -]*(?:{_COUNTED})(?: count| {_DONE})?\s*[:=：]\s*[\d][\d.,' ]*\.?"
+    rf"|\(?\s*[\d][\d.,' ]*\s*(?:{_COUNTED})(?: (?:in set|total|{_DONE}))*(?: \([\d., a-z]*\))?\s*\)?\.?"
+    r"|[-=*# ]*(?:end|end of (?:file|report|list|data|export|table)|eof|ende|fin|fine|fim|einde|koniec|конец)[-=*#. ]*(?<=[-=*#.])"
+    r"|(?:page|seite|página|pagina|strona|страница) \d+(?: ?(?:of|von|de|di|van|z|из|/) ?\d+)?",
+    re.IGNORECASE,
+)
+"""A total or an end that is nobody's name, whatever is around it."""
+
+_TOTAL = re.compile(
+    rf"(?:{_TOTALS})(?: (?:of |number of )?(?:{_COUNTED}))?\s*[:=：]?", re.IGNORECASE
+)
+"""A total whose number is in another cell."""
+
+_WORDED = re.compile(
+    r"(?:confidential|copyright|\(c\)|©|all rights reserved|disclaimer|vertraulich|confidentiel|confidencial|riservato).*"
+    r"|(?:this )?(?:report|file|list|data|export)?\s*(?:was |is )?(?:generated|exported|created|printed|downloaded|produced|prepared|"
+    r"erstellt|exportiert|généré|exporté|generado|exportado|generato|esportato|gerado)\b.*"
+    r"|(?:source|quelle|fuente|fonte|bron|note|notes|nota|hinweis|as of|stand|date|run date|export date|datum|fecha|report|filter|filters|filtered by)\s*:.*"
+    r"|end of (?:file|report|list|data|export|table)\b.*|eof",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A footer's words, which may be somebody's value too."""
+
+
+class TableRows:
+    """The records after a header as blocks, without the table's end and the rule under its header.
+
+    Iterate once; `notes` then says what was left out.
+    """
+
+    def __init__(self, blocks: Iterable[Block], columns: Columns) -> None:
+        self._blocks = blocks
+        self._columns = columns
+        self._left_out: list[int] = []
+
+    def __iter__(self) -> Iterator[Block]:
+        email = self._columns.positions[0]
+        is_first = True
+        held_first, held = 1, list[list[str]]()
+        for first, records in self._blocks:
+            if is_first:
+                if is_rule(records[0]):
+                    self._left_out.append(first)
+                    first, records = first + 1, records[1:]
+                is_first = False
+            # The block's records from the last one on that is a row for sure.
+            start = len(records)
+            while start and not (
+                len(records[start - 1]) > email and "@" in records[start - 1][email]
+            ):
+                start -= 1
+            if start:
+                if held:
+                    yield held_first, held
+                yield first, records[:start] if start < len(records) else records
+                held_first, held = first + start, records[start:]
+            elif held:
+                held += records
+            else:
+                held_first, held = first, list(records)
+            surplus = len(held) - MAX_FOOTER_RECORDS
+            if surplus > MAX_FOOTER_RECORDS:
+                yield held_first, held[:surplus]
+                held_first, held = held_first + surplus, held[surplus:]
+        end = rows_end(held, self._columns)
+        self._left_out += [
+            held_first + index
+            for index, record in enumerate(held[end:], end)
+            if not is_blank(record)
+        ]
+        if end:
+            yield held_first, held[:end]
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What was left out, once everything was read."""
+        if not self._left_out:
+            return ()
+        numbers = ", ".join(map(str, self._left_out))
+        one = len(self._left_out) == 1
+        return (
+            Note(
+                "footer_skipped",
+                f"Row{'' if one else 's'} {numbers} of the file {'is' if one else 'are'} a rule, a total or a "
+                "note around the table, and no contact.",
+            ),
+        )
+
+
+def rows_end(records: Sequence[Sequence[str]], columns: Columns) -> int:
+    """How many of a file's last records there are before its footer; all of them where it has none."""
+    start = max(0, len(records) - MAX_FOOTER_RECORDS)
+    end = start
+    after_blank = after_footer = False
+    for index in range(start, len(records)):
+        record = records[index]
+        if is_blank(list(record)):
+            after_blank = True
+        elif _is_footer(record, columns, after_blank=after_blank, after_footer=after_footer):
+            after_footer = True
+        else:
+            end, after_blank, after_footer = index + 1, False, False
+    return end
+
+
+def is_rule(record: Sequence[str]) -> bool:
+    """Whether a record is a line that is drawn, such as `----,----`."""
+    cells = [cell for cell in map(clean_value, record) if cell]
+    return bool(cells) and all(map(_RULE.fullmatch, cells))
+
+
+def _is_footer(
+    record: Sequence[str], columns: Columns, *, after_blank: bool, after_footer: bool
+) -> bool:
+    cells = [(position, clean_value(cell)) for position, cell in enumerate(record)]
+    cells = [(position, cell) for position, cell in cells if cell]
+    if any("@" in cell for _, cell in cells):
+        return False
+    if is_rule(record):
+        return True
+    position, text = cells[0]
+    numbers = all(_NUMBER.fullmatch(cell) for _, cell in cells[1:])
+    if numbers and (_WITH_NUMBER.fullmatch(text) or (len(cells) > 1 and _TOTAL.fullmatch(text))):
+        return True
+    is_short = len(record) < columns.width
+    if not (after_blank or is_short or position == columns.positions[0]):
+        return False
+    if _WORDED.fullmatch(text) or (numbers and _TOTAL.fullmatch(text)):
+        return True
+    # Of a text alone in a short line, a blank line and its length tell, or the footer before it.
+    is_long = len(text.split()) >= _SENTENCE_WORDS
+    return len(cells) == 1 and is_short and after_blank and (is_long or after_footer)

@@ -1,0 +1,431 @@
+"""Where a file's table begins: which record names the columns, and what separates them.
+
+People's files have lines before the header (a title, a note, `sep=;`), other delimiters than a comma, or no
+header. Everybody who reads a file asks `find_table`, so that all read the same rows.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from contact_imports.files.formulas import is_spreadsheet_report, restore_formulas
+from contact_imports.files.quoting import MalformedRecord
+from contact_imports.files.records import RecordReader, is_blank
+from contact_imports.model.column_map import ColumnMap, Columns, find_columns
+from contact_imports.model.column_match import SampleRow, match_columns, sample_row
+from contact_imports.model.errors import FileError
+from contact_imports.model.header_names import named
+from contact_imports.model.import_job import ImportOptions
+from contact_imports.model.notes import Note
+
+TABLE_HEAD_BYTES = 256 * 1024
+"""What `find_table` should be given of a file: the widest usual header and some rows."""
+
+HEADER_WITHIN_RECORDS = 20
+"""The header is one of a file's first records that are not blank, or the file has none."""
+
+SAMPLE_RECORDS = 100
+"""Records after the header whose values are looked at."""
+
+DELIMITERS = (",", ";", "\t", "|")
+"""Those that are told apart where the sender named none."""
+
+_RARE_DELIMITERS = ("^", "~", "¦", ":", "\x1f", "\x01")
+"""Tried where none of the others gives an email; then the name and the addresses must both be right."""
+
+_DELIMITER_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a pipe"}
+
+_SEP_LINE = re.compile(
+    r'\ufeff*"?sep=(\\t|[^\r\n"])"?[,;|\t ]*(?=[\r\n]|$)(?:\r\n|\r|\n)?', re.IGNORECASE
+)
+"""What Excel writes and reads as a first line, also with the table's delimiters after it."""
+
+_FORMATS = tuple(
+    (re.compile(pattern, re.IGNORECASE | re.MULTILINE), name, what_to_do)
+    for pattern, name, what_to_do in (
+        (r"\s*BEGIN:VCARD\b", "a vCard file (.vcf)", "Export the contacts as CSV."),
+        (r"\s*BEGIN:VCALENDAR\b", "a calendar (.ics)", "Export the contacts as CSV."),
+        (r'\s*\[\s*(?:[{\["]|\])', "JSON", "Write it as CSV: the names of the columns, then a line for each contact."),
+        (r'\s*\{\s*(?:"[^"\r\n]*"\s*:|\})', "JSON", "Write it as CSV: the names of the columns, then a line for each contact."),
+        (r"\s*(?:version:\s*1\s+)?dn::?\s", "LDIF", "Export the contacts as CSV."),
+        (r"\s*(?:---\s*\n)?-\s+[\"']?[a-z_-]+[\"']?:\s", "YAML", "Write it as CSV: the names of the columns, then a line for each contact."),
+        (r"\s*(?:From \S+@\S+ |Return-Path: |Delivered-To: |MIME-Version: |Received: from |(?:(?:From|To|Subject|Date|Cc|Reply-To|Message-ID): [^\n]*\n){2})", "an email or a mailbox", "Export the contacts as CSV."),
+    )
+)  # fmt: skip
+"""What text that is no CSV begins with, what it is, and what to do."""
+
+_SQL = re.compile(
+    r"^[ \t]*(?:INSERT\s+INTO|CREATE\s+TABLE|DROP\s+TABLE|LOCK\s+TABLES|COPY\s+\S+\s*\([^\n]*\)\s+FROM)\s",
+    re.IGNORECASE | re.MULTILINE,
+)
+_FORMAT_CHARS = 8192
+"""Of a file's text, where another format shows."""
+
+_MOSTLY = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class TableStart:
+    """Where the table begins. `header_record` is the number of the record that is the header, from 1; `rows`
+    are the first ones after it, for `match_columns`."""
+
+    delimiter: str
+    header_record: int
+    rows: tuple[SampleRow, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+def find_table(text: str, options: ImportOptions, *, is_whole: bool) -> TableStart:
+    """Where a file's table begins, by its first TABLE_HEAD_BYTES as text; `is_whole` says that there is no more.
+
+    With a column map the header is the record that has the mapped columns, without one the record that names
+    the email's column or stands over addresses; within HEADER_WITHIN_RECORDS. What an import has found before
+    is taken as it is. Raises FileError where there is no table, or its columns are not found.
+    """
+    if options.header_record is not None and options.delimiter is not None:
+        return TableStart(options.delimiter, options.header_record)
+    _refuse_other_formats(text)
+    sep = _SEP_LINE.match(text)
+    delimiters = [options.delimiter] if options.delimiter else list(DELIMITERS)
+    said = None if sep is None else "\t" if sep[1] == r"\t" else sep[1]
+    if said is not None:
+        delimiters = list(dict.fromkeys((said, *delimiters)))
+    heads = [
+        _Head(text, delimiter, is_whole=is_whole, has_sep=sep is not None)
+        for delimiter in delimiters
+    ]
+    if any(not head.records and head.broken is None for head in heads):
+        raise _empty() if is_whole else _blank(text)
+    unread = [head for head in heads if not head.records]
+    heads = [head for head in heads if head.records]
+    if unread and not is_whole and not heads:
+        # The first record goes on after this head.
+        return TableStart(unread[0].delimiter, 1)
+    found = [
+        (start, head) for head in heads if (start := head.find(options.column_map)) is not None
+    ]
+    if not found and options.delimiter is None:
+        found = _with_rare_delimiters(text, options, is_whole=is_whole)
+    if not found:
+        if unread and not any(head.likelihood[0] for head in heads):
+            # With the other delimiters there are no columns: this was the right one, and its first record is wrong.
+            raise unread[0].broken or _empty()
+        raise _refusal(text, heads, options, is_whole=is_whole)
+    if found[0][1].delimiter != said:
+        found.sort(key=lambda one: (one[0].quality, *one[1].likelihood), reverse=True)
+    start, head = found[0]
+    head.check_skipped(start)
+    return head.table_start(start)
+
+
+@dataclass(frozen=True, slots=True)
+class TableHeader:
+    """A header, the columns of a contact in it, and what was skipped or chosen up to it."""
+
+    cells: list[str]
+    column_map: ColumnMap
+    columns: Columns
+    notes: tuple[Note, ...]
+
+
+def read_table_header(
+    reader: RecordReader, table: TableStart, options: ImportOptions
+) -> TableHeader:
+    """Reads a file up to its header, and finds the columns in it: by the column map, or by names and values.
+
+    Raises FileError where they are not there.
+    """
+    header = next((record for number, record in reader if number == table.header_record), None)
+    if header is None:
+        raise _empty()
+    if isinstance(header, MalformedRecord):
+        raise FileError("UNREADABLE_FILE", header.why)
+    if is_spreadsheet_report(header):
+        header = restore_formulas(header)
+    if options.column_map is not None:
+        columns = find_columns(options.column_map, header)
+        return TableHeader(header, options.column_map, columns, table.notes)
+    match = match_columns(header, table.rows)
+    columns = find_columns(match.column_map, header)
+    return TableHeader(header, match.column_map, columns, (*table.notes, *match.notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A record that may be the header: which, how well it fits, and where its email is."""
+
+    index: int
+    quality: tuple[bool | int, ...]
+    email: int
+
+
+@dataclass(frozen=True, slots=True)
+class _HeadRecord:
+    number: int
+    line: int
+    row: SampleRow
+
+    @property
+    def has_address(self) -> bool:
+        return any(self.row.addresses.values())
+
+
+class _Head:
+    """The first records of a file, as one delimiter separates them; without blank ones and `sep=;`."""
+
+    def __init__(self, text: str, delimiter: str, *, is_whole: bool, has_sep: bool) -> None:
+        self.delimiter = delimiter
+        self._has_sep = has_sep
+        count = HEADER_WITHIN_RECORDS + SAMPLE_RECORDS + has_sep
+        self.records: list[_HeadRecord] = []
+        self._is_whole = is_whole
+        self.broken = self._read(text, count)
+        if has_sep and self.records and self.records[0].number == 1:
+            self.records.pop(0)
+        self._is_cut = not is_whole and len(self.records) == 1
+        self.errors: list[tuple[_HeadRecord, FileError]] = []
+
+    def _read(self, text: str, count: int) -> FileError | None:
+        """Reads the first records, as far as that goes; returns what is wrong after them."""
+        content = io.BytesIO(text.encode("utf-8", "surrogatepass"))
+        reader = RecordReader(content, "utf-8", self.delimiter)
+        escaped = False
+        try:
+            for number, cells in reader:
+                escaped = escaped or is_spreadsheet_report(cells)
+                if escaped:
+                    cells = restore_formulas(cells)
+                if not is_blank(cells):
+                    self.records.append(_HeadRecord(number, reader.line, sample_row(cells)))
+                if len(self.records) == count:
+                    return None
+        except FileError as error:
+            return error
+        if not self._is_whole and len(self.records) > 1:
+            # It may be cut off.
+            self.records.pop()
+        return None
+
+    @cached_property
+    def likelihood(self) -> tuple[float, int]:
+        """How well the delimiter fits: the share of records that are as wide as most, and that width."""
+        widths = Counter(len(record.row.cells) for record in self.records)
+        if not widths:
+            return 0.0, 0
+        width, times = widths.most_common(1)[0]
+        return (times / len(self.records), width) if width > 1 else (0.0, 1)
+
+    def find(self, column_map: ColumnMap | None) -> _Start | None:
+        """The record that is the header, if there is one."""
+        if self._is_cut:
+            # A header that is wider than this head is looked at when it is read as a whole.
+            return _Start(0, (), 0)
+        best: _Start | None = None
+        for index, record in enumerate(self.records[:HEADER_WITHIN_RECORDS]):
+            if record.has_address:
+                continue
+            try:
+                start = self._mapped(index, column_map) if column_map else self._matched(index)
+            except FileError as error:
+                self.errors.append((record, error))
+                continue
+            if start is not None and (best is None or start.quality > best.quality):
+                best = start
+        return best
+
+    def check_skipped(self, start: _Start) -> None:
+        """Raises FileError where a record before the header looks like a row."""
+        for record in self.records[: start.index]:
+            if record.row.addresses.get(start.email):
+                header = self.records[start.index]
+                raise FileError(
+                    "HEADER_NOT_FOUND",
+                    f"Line {header.line} names the columns, but line {record.line} before it has an email "
+                    "address in the same column. Move the names to the first line.",
+                    data={"line": record.line, "headerLine": header.line},
+                )
+
+    def table_start(self, start: _Start) -> TableStart:
+        """What readers of the file need to know."""
+        header = self.records[start.index]
+        notes = []
+        if start.index:
+            lines = "Line 1 was" if header.line == 2 else f"Lines 1 to {header.line - 1} were"
+            message = f"{lines} skipped, since line {header.line} names the columns."
+            notes.append(Note("lines_skipped", message))
+        elif self._has_sep:
+            message = "Line 1 was skipped: it says that the delimiter is "
+            notes.append(Note("lines_skipped", f"{message}{_called(self.delimiter)}."))
+        return TableStart(
+            self.delimiter, header.number, tuple(self._rows(start.index)), tuple(notes)
+        )
+
+    def refusal(self) -> FileError:
+        """Why no record is the header."""
+        first = self.records[0]
+        # The likeliest header goes first; of records that name nothing, the first one.
+        errors = sorted(self.errors, key=lambda one: -_known_names(one[0].row.cells) // 2)
+        for code in ("UNREADABLE_FILE", "AMBIGUOUS_COLUMN"):
+            for _, error in errors:
+                if error.code == code:
+                    return error
+        if first.has_address or not errors:
+            return _no_header(first.line)
+        return errors[0][1]
+
+    def lines_in_quotes(self) -> bool:
+        """Whether each record is one cell that has the delimiter in it."""
+        cells = [record.row.cells for record in self.records]
+        return all(len(one) == 1 and self.delimiter in one[0] for one in cells)
+
+    def _rows(self, index: int) -> list[SampleRow]:
+        after = self.records[index + 1 : index + 1 + SAMPLE_RECORDS]
+        return [record.row for record in after]
+
+    def _matched(self, index: int) -> _Start | None:
+        """The record as a header without a column map; None where it is not clearly one."""
+        header, rows = self.records[index].row.cells, self._rows(index)
+        match = match_columns(header, rows)
+        agrees = _agree(header, rows)
+        quality = (
+            match.is_named and match.has_addresses,
+            match.has_addresses,
+            match.is_named,
+            agrees,
+            match.known,
+        )
+        if match.is_named:
+            is_clear = index == 0 or match.has_addresses or match.known > 1
+        else:
+            has_name = bool(header[match.email].strip()) or match.known > 1
+            narrower = all(
+                _filled(record.row.cells) < _filled(header) for record in self.records[:index]
+            )
+            is_clear = agrees and has_name and narrower
+        return _Start(index, quality, match.email) if is_clear else None
+
+    def _mapped(self, index: int, column_map: ColumnMap) -> _Start | None:
+        """The record as the header that a column map is of; None where it is not clearly one."""
+        header, rows = self.records[index].row.cells, self._rows(index)
+        columns = find_columns(column_map, header)
+        email = columns.positions[0]
+        has_addresses = any(email in row.addresses for row in rows)
+        blank = not any(len(row.cells) > email and row.cells[email].strip() for row in rows)
+        is_clear = index == 0 or has_addresses or (blank and len(columns.fields) > 1)
+        quality = (has_addresses, _agree(header, rows))
+        return _Start(index, quality, email) if is_clear else None
+
+
+def _called(delimiter: str) -> str:
+    return _DELIMITER_NAMES.get(delimiter, repr(delimiter))
+
+
+def _with_rare_delimiters(
+    text: str, options: ImportOptions, *, is_whole: bool
+) -> list[tuple[_Start, _Head]]:
+    found = []
+    for delimiter in _RARE_DELIMITERS:
+        head = _Head(text, delimiter, is_whole=is_whole, has_sep=False)
+        start = head.find(options.column_map) if head.likelihood[0] > _MOSTLY else None
+        if start is not None and all(start.quality):
+            found.append((start, head))
+    return found
+
+
+def _agree(header: Sequence[str], rows: Sequence[SampleRow]) -> bool:
+    """Whether most rows are as wide as the header."""
+    same = sum(len(row.cells) == len(header) for row in rows)
+    return same >= len(rows) * _MOSTLY
+
+
+def _filled(cells: Sequence[str]) -> int:
+    return sum(bool(cell.strip()) for cell in cells)
+
+
+def _known_names(cells: Sequence[str]) -> int:
+    return sum(named(cell) is not None for cell in cells)
+
+
+def _empty() -> FileError:
+    return FileError("EMPTY_FILE", "The file is empty. Its first line must name the columns.")
+
+
+def _blank(text: str) -> FileError:
+    return FileError(
+        "HEADER_NOT_FOUND",
+        f"The first {len(text):,} characters of the file are blank lines. Remove them.",
+    )
+
+
+def _refuse_other_formats(text: str) -> None:
+    start = text[:_FORMAT_CHARS].lstrip("\ufeff")
+    for pattern, name, what_to_do in _FORMATS:
+        if pattern.match(start):
+            raise FileError("UNREADABLE_FILE", f"The file is {name}, not a CSV. {what_to_do}")
+    if _SQL.search(start):
+        raise FileError(
+            "UNREADABLE_FILE", "The file is an SQL dump, not a CSV. Export the table's rows as CSV."
+        )
+
+
+def _no_header(line: int) -> FileError:
+    return FileError(
+        "HEADER_NOT_FOUND",
+        f"The file has no header: line {line} has an email address where the columns' names should be. "
+        "Put a first line above it that names each column, such as 'Email'.",
+        data={"line": line},
+    )
+
+
+def _refusal(
+    text: str, heads: Sequence[_Head], options: ImportOptions, *, is_whole: bool
+) -> FileError:
+    """Why none of the delimiters gives a table, with what would be one."""
+    others = [
+        _Head(text, delimiter, is_whole=is_whole, has_sep=False)
+        for delimiter in DELIMITERS
+        if delimiter not in {head.delimiter for head in heads}
+    ]
+    every = [head for head in (*heads, *others) if head.records]
+    if any(head.lines_in_quotes() for head in every):
+        line = heads[0].records[0].line
+        return FileError(
+            "UNREADABLE_FILE",
+            f"Each line from line {line} on is in quotes as a whole, so that the file has one column. "
+            "Remove the quotes around the lines, and save it again.",
+            data={"line": line},
+        )
+    head = max(heads, key=lambda one: (one.delimiter == options.delimiter, *one.likelihood))
+    error = head.refusal()
+    if error.code != "COLUMN_NOT_FOUND":
+        return error
+    fitting = None
+    if options.column_map is not None:
+        fitting = _with_suggestion(error, text, is_whole=is_whole)
+    if fitting is None and any(one.records[0].has_address for one in every):
+        return _no_header(head.records[0].line)
+    return fitting or error
+
+
+def _with_suggestion(error: FileError, text: str, *, is_whole: bool) -> FileError | None:
+    """A refusal of a column map, with the delimiter and the column map that the file speaks for itself; None
+    where it does not."""
+    try:
+        table = find_table(text, ImportOptions(None, delimiter=None), is_whole=is_whole)
+        head = _Head(text, table.delimiter, is_whole=is_whole, has_sep=False)
+        header = next(one for one in head.records if one.number == table.header_record)
+        column_map = match_columns(header.row.cells, table.rows).column_map
+    except (FileError, StopIteration):
+        return None
+    data = dict(error.data or {})
+    message = error.message
+    likely = column_map.headers().get(data.get("field", ""))
+    if likely is not None and not data.get("nearest"):
+        message += f" Its {data['field']} is probably in {likely!r}."
+    data["suggestion"] = {"delimiter": table.delimiter, "columnMap": column_map.as_dict()}
+    return FileError(error.code, message, data=data)

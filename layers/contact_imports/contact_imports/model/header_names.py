@@ -1,0 +1,228 @@
+"""What a column's name says: the known names of header_names.toml, looked up."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from contact_imports.model.column_map import STANDARD_FIELDS
+from contact_imports.model.text import clean_header
+
+FIELDS = ("email", *STANDARD_FIELDS)
+_PERSONS_NAMES = ("firstName", "lastName", "name")
+
+NAMES_FILE = Path(__file__).with_name("header_names.toml")
+
+MAX_NAME_CHARS = 120
+"""A longer header is a question or a sentence, which no known name is."""
+
+_WORD_RANKS = {"first": 0, "other": 10, "second": 20}
+_SECOND_RANK = 5
+"""A name of a `second` table, such as a mobile phone's: after the field's own names, before their variants."""
+
+_MAX_TOKENS = 8
+_MIN_AFFIX_CHARS = 4  # a shorter word is part of too many others: "no", "my"
+_MIN_LOOSE_CHARS = 5
+_REMEMBERED = 10_000
+
+_DOTLESS = {ord("ı"): "i"}
+"""Turkish: what "ADI" is in lower case depends on who is asked."""
+
+_GROUP = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|<[^<>]*>|\{[^{}]*\}")
+_TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_a-zA-Z]+")
+_DELIMITER = re.compile(r"[,;|\t]")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The field that a column's name means; the lower the `rank`, the likelier it is the contact's first one.
+
+    One that is not `certain` has words around the name that nobody knows, so that the values decide.
+    """
+
+    field: str
+    rank: int
+    certain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNames:
+    """header_names.toml, with every name and word in its plain form (see `plain`).
+
+    `together` has some names, those that stand next to them, and the field that the names then mean.
+    """
+
+    fields: Mapping[str, tuple[str, int]]
+    alone: frozenset[str]
+    words: Mapping[str, int]
+    words_not_of_names: Mapping[str, int]
+    somebody_else: frozenset[str]
+    answers: frozenset[str]
+    together: tuple[tuple[frozenset[str], frozenset[str], str], ...]
+
+    def rank_with(self, core: str, around: Iterable[str]) -> Named | None:
+        """What a known name means among these words; None where it is none, or one of the words is unknown."""
+        if core not in self.fields or core in self.alone or len(core) == 1:
+            return None
+        field, rank = self.fields[core]
+        words = self.words if field in _PERSONS_NAMES else self.words_not_of_names
+        ranks = [words.get(word) for word in around]
+        if None in ranks:
+            return None
+        return Named(field, rank + max(filter(None, ranks), default=0), certain=True)
+
+
+def plain(text: str) -> str:
+    """A name's letters and digits in lower case, without accents: what its spellings have in common."""
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(filter(str.isalnum, decomposed)).translate(_DOTLESS)
+
+
+@cache
+def known_names() -> KnownNames:
+    """What the data file has; read once, and only where a column is looked for by its name."""
+    data = tomllib.loads(NAMES_FILE.read_text(encoding="utf-8"))
+    words = _ranks(data["words"])
+    return KnownNames(
+        fields={plain(name): (field, rank) for field, name, rank in listed_names(data)},
+        alone=frozenset(map(plain, data["alone"]["names"])),
+        words=words,
+        words_not_of_names=words | _ranks(data["words_not_of_names"]),
+        somebody_else=frozenset(map(plain, data["somebody_else"]["words"])),
+        answers=frozenset(plain(word) or word for word in data["answers"]["words"]),
+        together=tuple(
+            (frozenset(map(plain, one["names"])), frozenset(map(plain, one["with"])), one["means"])
+            for one in data["together"]
+        ),
+    )
+
+
+def _ranks(table: Mapping[str, list[str]]) -> dict[str, int]:
+    return {plain(word): rank for kind, rank in _WORD_RANKS.items() for word in table[kind]}
+
+
+def listed_names(data: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
+    """Every field, name and rank of the data file."""
+    for field, table in data.items():
+        if field not in FIELDS:
+            continue
+        for language, names in table.items():
+            if language == "second":
+                for of_language in names.values():
+                    yield from ((field, name, _SECOND_RANK) for name in of_language)
+            else:
+                yield from ((field, name, 0) for name in names)
+
+
+@lru_cache(_REMEMBERED)
+def named(header: str) -> Named | None:
+    """The field that a header means, cleaned or as it stands; None where no known name is in it."""
+    if len(header) > MAX_NAME_CHARS or not header:
+        return None
+    known = known_names()
+    text = plain(header)
+    if text in known.fields:
+        return Named(*known.fields[text], certain=True)
+    outside = _GROUP.sub(" ", header)
+    if _DELIMITER.search(outside):
+        # Columns that were not separated: "Email;Contact".
+        return None
+    found = _look_up(header, known)
+    if found is not None:
+        return found
+    if outside != header:
+        found = _look_up(outside, known)
+        if found is not None:
+            return Named(found.field, found.rank, certain=False)
+    if "/" in header:
+        found = _in_two_languages(header)
+        if found is not None:
+            return found
+    return _loosely(header)
+
+
+def of_somebody_else(header: str) -> bool:
+    """Whether a header says that a column is about another person than the contact, such as its owner."""
+    other = known_names().somebody_else
+    return any(token in other for token in _tokens(header[:MAX_NAME_CHARS]))
+
+
+def together(names: Iterable[str]) -> dict[str, str]:
+    """Of a file's headers, those that mean another field since a certain other one is there too."""
+    plains = {name: plain(name) for name in names if len(name) <= MAX_NAME_CHARS}
+    there = set(plains.values())
+    return {
+        name: means
+        for name, text in plains.items()
+        for of_names, others, means in known_names().together
+        if text in of_names and not there.isdisjoint(others)
+    }
+
+
+def _look_up(header: str, known: KnownNames) -> Named | None:
+    """A known name, alone or with words around it that are known."""
+    text = plain(header)
+    if text in known.fields:
+        return Named(*known.fields[text], certain=True)
+    tokens = _tokens(header)
+    if not 1 < len(tokens) <= _MAX_TOKENS:
+        return _with_affix(text, known)
+    # The longest name first: "Work Phone Number" is no "Phone" with an unknown word.
+    for length in range(len(tokens) - 1, 0, -1):
+        for start in range(len(tokens) - length + 1):
+            core = "".join(tokens[start : start + length])
+            found = known.rank_with(core, tokens[:start] + tokens[start + length :])
+            if found:
+                return found
+    return _with_affix(text, known)
+
+
+def _with_affix(text: str, known: KnownNames) -> Named | None:
+    """A name written together with one word, as German and Japanese do: Kundenemail."""
+    for cut in range(1, len(text)):
+        for core, word in ((text[cut:], text[:cut]), (text[:cut], text[cut:])):
+            if (len(word) >= _MIN_AFFIX_CHARS or not word.isascii()) and core in known.fields:
+                found = known.rank_with(core, (word,))
+                if found:
+                    return found
+    return None
+
+
+def _in_two_languages(header: str) -> Named | None:
+    """What all parts of a header mean: "Name / Nombre"."""
+    parts = [named(part.strip()) for part in header.split("/")]
+    first = parts[0]
+    if first is None or any(part is None or part.field != first.field for part in parts):
+        return None
+    return first
+
+
+LOOSE_RANK = 30
+"""Of an email's name among words that nobody knows."""
+
+
+@cache
+def _email_names() -> re.Pattern[str]:
+    """Any known name of an email that is long enough to be no part of another word."""
+    names = [name for name, (field, _) in known_names().fields.items() if field == "email"]
+    long = [name for name in names if len(name) >= _MIN_LOOSE_CHARS or not name.isascii()]
+    return re.compile("|".join(map(re.escape, long)))
+
+
+def _loosely(header: str) -> Named | None:
+    """A column with an email's name somewhere in its own."""
+    if not _email_names().search(plain(header)):
+        return None
+    return Named("email", LOOSE_RANK, certain=False)
+
+
+def _tokens(header: str) -> list[str]:
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", header))
+    bare = "".join(char for char in decomposed if not unicodedata.combining(char))
+    return [plain(token) for token in _TOKEN.findall(clean_header(bare))]

@@ -1,0 +1,44 @@
+"""JSON that people write: read to its end, or refused with the place where it is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from contact_imports.model.spelling import shown
+
+
+def read_json(text: str) -> Any:
+    """The value that JSON text has; numbers are floats.
+
+    Raises ValueError with a message that says what is wrong, mostly with line and column (both from 1), and
+    does not repeat the text. A name that an object has twice is refused: one of the two would be ignored.
+    """
+    try:
+        # Integers of any length: Python's int refuses those of more than 4,300 digits.
+        return json.loads(text, object_pairs_hook=_object, parse_int=float)
+    except json.JSONDecodeError as error:
+        what = error.msg[:1].lower() + error.msg[1:].removesuffix(" starting at").removesuffix(
+            " at"
+        )
+        raise ValueError(f"line {error.lineno}, column {error.colno}: {what}") from None
+    except RecursionError:
+        raise ValueError("its objects and lists are nested too deeply") from None
+
+
+def is_unicode(value: object) -> bool:
+    """Whether a JSON value can be stored: JSON can escape half a surrogate pair, which UTF-8 cannot hold."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in values:
+            raise ValueError(f"the name {shown(name)} stands twice in one object; leave one out")
+        values[name] = value
+    return values

@@ -1,0 +1,37 @@
+"""What was found, chosen or left out while a file was read: said to the sender, and no reason to refuse it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+NoteCode = Literal[
+    "lines_skipped",
+    "footer_skipped",
+    "column_chosen",
+    "column_not_used",
+    "column_renamed",
+    "column_left_out",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing that a sender may want to know: a code for programs, one or two sentences for people."""
+
+    code: NoteCode
+    message: str
+
+    def as_api(self) -> dict[str, str]:
+        """One entry of the `notes` of an import."""
+        return {"code": self.code, "message": self.message}
+
+
+MAX_LISTED = 20
+"""Columns or lines that one message names; of more it says how many."""
+
+
+def listed(names: list[str]) -> str:
+    """Some names in a sentence, at most MAX_LISTED of them."""
+    shown = ", ".join(names[:MAX_LISTED])
+    return shown if len(names) <= MAX_LISTED else f"{shown} and {len(names) - MAX_LISTED:,} more"

@@ -1,0 +1,113 @@
+"""What nobody sees in a text: one rule for cells, headers, and the names in a column map.
+
+`docs/files.md` has the table of what goes and what stays.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+JOINERS = "\u200c\u200d"
+"""Persian and Indic spelling and emoji need them inside a value."""
+
+_NO_JOINERS = dict.fromkeys(map(ord, JOINERS))
+
+_ZERO_WIDTH_JOINER = "\u200d"
+_VIRAMA_CLASS = 9
+"""The canonical combining class of viramas: a joiner after one is spelling also at the end of a value
+(Malayalam), as in RFC 5892, appendix A.2."""
+
+BLANKS = (
+    "\t\n\v\f\r \x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008"
+    "\u2009\u200a\u2028\u2029\u202f\u205f\u3000\u2800\u3164\uffa0"
+)
+"""What Python calls a blank, and what looks like one: the blank Braille pattern and the Hangul fillers."""
+
+_EDGES = BLANKS + JOINERS
+
+_REPLACED = {0x0B: "\n", 0x0C: "\n"} | {
+    byte: bytes([byte]).decode("cp1252", errors="ignore") for byte in range(0x80, 0xA0)
+}
+"""Other line breaks (UAX #14, class BK), and the control characters U+0080 to U+009F: Windows-1252 that
+somebody took for ISO-8859-1. Browsers read them the same way.
+https://html.spec.whatwg.org/multipage/parsing.html#numeric-character-reference-end-state"""
+
+_FLAG = "\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"
+"""An emoji flag of a region, such as Scotland's, is a black flag and invisible letters (UTS #51)."""
+
+# Patterns that few texts need are compiled when they are: it takes milliseconds of a cold start.
+_INVISIBLE = (
+    f"({_FLAG})|"
+    "[\x00-\x08\x0e-\x1f\x7f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0001\U000e0020-\U000e007f]"
+)
+
+_SPECIAL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f"
+    "\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
+    "\U000e0000-\U000e01ef]"
+)
+"""Whatever `clean_value` may change, but for the blanks that are in most texts, and for what is not in NFC."""
+
+_NOTHING = (
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef"
+    f"{BLANKS}]*"
+)
+"""Characters that change how others look and are nothing alone (Unicode's Default_Ignorable_Code_Point)."""
+
+
+_MAX_NORMALISED_CHARS = 10_000
+"""More than any value or header may have. Normalising takes time that grows with the square of a text's
+combining marks: 0.15 seconds for so many, half an hour for the largest cell."""
+
+
+def clean_value(text: str) -> str:
+    """A text without what nobody sees, in NFC, without the blanks around it; blanks inside it stay.
+
+    Zero-width and bidirectional marks, byte order marks, soft hyphens and control characters go; tabs,
+    line breaks and joiners inside it stay. A text of which nothing can be seen is empty. Cleaning a
+    clean text changes nothing. A text of over 10,000 characters, which nothing may have, is not put into NFC.
+    """
+    if is_plain(text):
+        return text.strip()
+    text = normalise(re.sub(_INVISIBLE, r"\1", text.translate(_REPLACED)))
+    start = text.lstrip(_EDGES)
+    stripped = start.rstrip(_EDGES)
+    if (
+        start.startswith(_ZERO_WIDTH_JOINER, len(stripped))
+        and stripped
+        and unicodedata.combining(stripped[-1]) == _VIRAMA_CLASS
+    ):
+        stripped += _ZERO_WIDTH_JOINER
+    return "" if re.fullmatch(_NOTHING, stripped) else stripped
+
+
+def is_plain(text: str) -> bool:
+    """Whether cleaning a text, or any part of one, takes nothing but the blanks around it; False if in doubt."""
+    if text.isascii() and text.isprintable():
+        return True
+    if len(text) > _MAX_NORMALISED_CHARS or _SPECIAL.search(text):
+        return False
+    return unicodedata.is_normalized("NFC", text)
+
+
+def clean_header(text: str) -> str:
+    """A header, or the name of one in a column map: as `clean_value`, each stretch of blanks made one space."""
+    return " ".join(clean_value(text).split())
+
+
+def fold_header(text: str) -> str:
+    """What two headers have in common that differ in case, blanks or invisible characters alone."""
+    folded = without_joiners(clean_header(text)).casefold()
+    return normalise(folded)
+
+
+def without_joiners(text: str) -> str:
+    """A text without U+200C and U+200D."""
+    return text.translate(_NO_JOINERS)
+
+
+def normalise(text: str) -> str:
+    """A text in NFC; one of over 10,000 characters as it is."""
+    return unicodedata.normalize("NFC", text) if len(text) <= _MAX_NORMALISED_CHARS else text
