@@ -82,16 +82,23 @@ _CONTROL = math.log(1e-7)
 _SYMBOL_IN_WORD = math.log(3e-6)
 _SYMBOL_OUTSIDE = math.log(1e-3)
 _APOSTROPHE, _APOSTROPHE_AT_EDGE = math.log(1e-3), math.log(3e-4)
+_CONTRACTION = math.log(0.05)
 _SPACE_IN_WORD = math.log(1e-4)
+_AFTER_NUMBER = math.log(0.02)
 _OTHER_SCRIPT = math.log(0.03)
 _IDEOGRAPH_BESIDE_ASCII = math.log(1e-3)
 _ASCII_BESIDE_IDEOGRAPH = math.log(0.03)
 
+_CONTRACTED = frozenset(("s", "t", "re", "ll", "ve", "S", "T"))
+_ELIDED = frozenset(("d", "l", "o", "qu", "dell", "all", "nell", "sant"))
+_OF_NUMBERS = "°ªº²³€£½"
 _AFTER_WORDS, _BEFORE_WORDS = "”»®™", "“«„¿¡"
 _USUAL_SYMBOLS = frozenset("€“”–—•®©°§«»¿¡…’‘„‚™²³½£·\xa0ºª")
 # Words, one symbol, one ASCII character. Marks of tone are part of a word.
 _ASCII_WORDS = re.compile(rb"(?<![\x80-\xff])\b[A-Za-z]+\b(?![\x80-\xff])")
-_PARTS = re.compile(r"(?:[^\W\d_]|(?<=\w)[\u0300-\u036f\u0e31-\u0e4e])+|[^\x00-\x7f]|[\x00-\x7f]")
+_PARTS = re.compile(
+    r"(?:[^\W\d_ªº¹²³¼½¾]|(?<=\w)[\u0300-\u036f\u0e31-\u0e4e])+|[^\x00-\x7f]|[\x00-\x7f]"
+)
 _INSIDE_CELL = " .'-&/"
 _SIMPLER = str.maketrans("șț", "şţ", "\u0307")
 
@@ -201,10 +208,10 @@ def _likelihood(text: str, languages: Sequence[str], by_ascii: Mapping[str, floa
     ]
     symbols = 0.0
     script: bool | None = None
-    before = " "
+    before = last = " "
     parts = _PARTS.findall(text)
     for part, after in zip(parts, [*parts[1:], " "], strict=True):
-        if len(part) > 1 or part.isalpha():
+        if len(part) > 1 or (part.isalpha() and part not in _OF_NUMBERS):
             if not (part.isascii() and before.isascii() and after.isascii()):
                 words = _word(part, tuple(languages))
                 of_language = [one + word for one, word in zip(of_language, words, strict=True)]
@@ -212,11 +219,15 @@ def _likelihood(text: str, languages: Sequence[str], by_ascii: Mapping[str, floa
             if script is not None and script != latin:
                 symbols += _OTHER_SCRIPT
             script = latin
+        elif part == "’" and (
+            after in _CONTRACTED or (last.lower() in _ELIDED and after[0].isupper())
+        ):
+            symbols += _CONTRACTION
         elif not part.isascii():
-            symbols += _symbol(part, before.isalpha(), after[0].isalpha())
+            symbols += _symbol(part, before, after[0])
         elif part not in _INSIDE_CELL:
             script = None
-        before = part[-1]
+        before, last = part[-1], part
     return symbols + _sum(of_language)
 
 
@@ -255,7 +266,14 @@ def _case(word: str) -> float:
     return total
 
 
-def _symbol(symbol: str, follows_letter: bool, leads_letter: bool) -> float:  # noqa: FBT001
+def _symbol(symbol: str, before: str, after: str) -> float:
+    follows_letter, leads_letter = before.isalpha(), after.isalpha()
+    if symbol in _OF_NUMBERS and (
+        before.isdigit()
+        or (before in "mMnN" and not leads_letter)
+        or (symbol == "°" and not follows_letter and after in "CF")
+    ):
+        return _AFTER_NUMBER
     if unicodedata.category(symbol) in ("Cc", "Cn", "Co"):
         return _CONTROL
     if symbol == "’":
