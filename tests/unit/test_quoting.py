@@ -360,7 +360,6 @@ def people_of(people: list[tuple[str, str]]) -> dict[str, dict[str, str]]:
 def test_real_cells_of_several_lines_are_read(
     people: list[tuple[str, str]], dialect: dict[str, Any]
 ) -> None:
-    # A comma that a delimiter option leaves in the header is no matter: it is always given here.
     result = imported(file_of(people, dialect), dialect["delimiter"])
     assert result.errors == []
     assert values(result) == people_of(people)
