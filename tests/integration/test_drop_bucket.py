@@ -117,9 +117,10 @@ def test_what_was_skipped_and_chosen_is_told_and_the_report_can_be_sent_again(
     assert (row["row"], row["line"]) == (5, 6)
     report = text_of(pipeline, f"results/{project}/c.csv.errors.csv")
     mended = report.replace("niemand", "b@example.com")
-    pipeline.process(pipeline.drop(f"drop/{project}/again.csv", mended.encode()))
+    second_key = f"drop/{project}/again.csv"
+    pipeline.process(pipeline.drop(second_key, mended.encode()))
     pipeline.drain()
-    again = imports_of(pipeline, project)[0]
+    (again,) = (one for one in imports_of(pipeline, project) if one.dropped_key == second_key)
     assert again.options.column_map == job.options.column_map
     assert again.counts.as_dict() == {
         "total": 1, "created": 1, "updated": 0, "skipped": 0, "failed": 0

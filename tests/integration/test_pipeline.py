@@ -16,7 +16,7 @@ import pytest
 
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnConflict, Outcome
-from contact_imports.model.import_job import ImportOptions, Status
+from contact_imports.model.import_job import UPLOAD_DEADLINE_SECONDS, ImportOptions, Status
 from tests.events import Context, failure_event, handler, s3_event, sqs_event
 from tests.oracle import counts_of, expected
 from tests.pipeline import Pipeline
@@ -322,7 +322,7 @@ def test_events_that_are_no_imports_do_nothing(pipeline: Pipeline, project: str)
 def test_an_upload_that_never_came_fails_the_import_in_time(
     pipeline: Pipeline, project: str
 ) -> None:
-    long_ago = datetime.now(UTC) - timedelta(hours=3)
+    long_ago = datetime.now(UTC) - timedelta(seconds=UPLOAD_DEADLINE_SECONDS + 60)
     overdue, _ = pipeline.accept(project, FILE, options(), now=long_ago)
     fresh, _ = pipeline.accept(project, FILE, options())
     handler("dead_letter").lambda_handler({"detail-type": "Scheduled Event"}, Context())
