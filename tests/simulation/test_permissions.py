@@ -68,11 +68,11 @@ def needed_by_lambda() -> Iterator[Grant]:
             if event["Type"] == "DynamoDB":
                 table = event["Properties"]["Stream"]["Fn::GetAtt"][0]
                 yield from ((function, action, table) for action in STREAMING)
-        on_failure = (
-            properties.get("EventInvokeConfig", {}).get("DestinationConfig", {}).get("OnFailure")
-        )
-        if on_failure:
-            yield function, "sqs:SendMessage", on_failure["Destination"]["Fn::GetAtt"][0]
+        sources = [event["Properties"] for event in properties["Events"].values()]
+        for config in (properties.get("EventInvokeConfig", {}), *sources):
+            on_failure = config.get("DestinationConfig", {}).get("OnFailure")
+            if on_failure:
+                yield function, "sqs:SendMessage", on_failure["Destination"]["Fn::GetAtt"][0]
 
 
 def needed_by(calls: list[Call]) -> Iterator[Grant]:

@@ -18,16 +18,17 @@ from botocore.exceptions import ClientError
 
 from contact_imports.aws.byte_stream import ByteStream
 from contact_imports.aws.errors import is_gone
+from contact_imports.aws.object_stream import object_chunks
 from contact_imports.aws.uploads_bucket import import_of_key
 from contact_imports.model.import_job import Import
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 _REPORT_URL_SECONDS = 900
 _MAX_KEY_BYTES = 1024
-_CHUNK_BYTES = 1024 * 1024
 
 _ONE_PART_AT_A_TIME = TransferConfig(use_threads=False)
 """Holds one part (8 MiB) of an object in memory at a time, and returns when all of them are sent."""
@@ -70,8 +71,15 @@ class ReportFiles:
 
     def open_report(self, job: Import) -> BinaryIO:
         """An import's report as a stream."""
-        body = self._client.get_object(Bucket=self._bucket, Key=_report_key(job))["Body"]
-        return io.BufferedReader(ByteStream(body.iter_chunks(_CHUNK_BYTES)))
+        key = _report_key(job)
+        head = self._client.head_object(Bucket=self._bucket, Key=key)
+
+        def read_from(offset: int) -> StreamingBody:
+            return self._client.get_object(
+                Bucket=self._bucket, Key=key, IfMatch=head["ETag"], Range=f"bytes={offset}-"
+            )["Body"]
+
+        return io.BufferedReader(ByteStream(object_chunks(read_from, head["ContentLength"])))
 
     def report_url(self, job: Import, file_name: str, *, for_spreadsheet: bool = False) -> str:
         """A URL at which anyone can download an import's report for 15 minutes."""

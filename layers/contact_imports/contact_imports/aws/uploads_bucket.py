@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from typing import TYPE_CHECKING, TypedDict
 
-from botocore.exceptions import ClientError, ResponseStreamingError
-from botocore.exceptions import IncompleteReadError as ShortReadError
-from urllib3.exceptions import HTTPError
+from botocore.exceptions import ClientError
 
 from contact_imports.aws.byte_stream import ByteStream
 from contact_imports.aws.errors import is_gone
-from contact_imports.aws.retry import StillUnprocessedError, attempts
+from contact_imports.aws.object_stream import CHUNK_BYTES, object_chunks
 from contact_imports.files.plain_file import PlainFile
 from contact_imports.model.import_job import UPLOAD_FORM_SECONDS, Upload
 from contact_imports.model.limits import MAX_FILE_BYTES
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
-_CHUNK_BYTES = 1024 * 1024
 _KEY = re.compile(r"imports/(?P<project_id>[^/]+)/(?P<import_id>[0-9a-f]{24})\.csv")
 _DROP_KEY = re.compile(r"drop/(?P<project_id>[A-Za-z0-9_-]{1,64})/(?:.*[^/])", re.DOTALL)
 
@@ -120,24 +117,9 @@ class Uploads:
 
         Reading also raises UploadGoneError, if the object was deleted or replaced.
         """
-        stored = io.BufferedReader(ByteStream(self._chunks(upload)), buffer_size=256 * 1024)
+        chunks = object_chunks(lambda offset: self._body(upload, offset), upload.size)
+        stored = io.BufferedReader(ByteStream(chunks), buffer_size=256 * 1024)
         return PlainFile(stored, upload.size)
-
-    def _chunks(self, upload: Upload) -> Iterator[bytes]:
-        """The object from beginning to end. A read that breaks off continues from where it stopped."""
-        offset = 0
-        tries = attempts()
-        while offset < upload.size:
-            if next(tries, None) is None:
-                raise StillUnprocessedError("an upload could not be read")
-            try:
-                body = self._body(upload, offset)
-                while chunk := body.read(_CHUNK_BYTES):
-                    offset += len(chunk)
-                    tries = attempts()
-                    yield chunk
-            except (ResponseStreamingError, ShortReadError, HTTPError):
-                continue
 
     def _body(self, upload: Upload, offset: int, end: int | None = None) -> StreamingBody:
         """The object's bytes from `offset` on, to `end` or, where S3 takes no ranges, to its own end."""
@@ -155,8 +137,8 @@ class Uploads:
         body = response["Body"]
         if "ContentRange" not in response:
             # A server may answer with the whole object (RFC 9110, 14.2).
-            for start in range(0, offset, _CHUNK_BYTES):
-                body.read(min(_CHUNK_BYTES, offset - start))
+            for start in range(0, offset, CHUNK_BYTES):
+                body.read(min(CHUNK_BYTES, offset - start))
         return body
 
 
