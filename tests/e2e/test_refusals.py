@@ -83,7 +83,7 @@ def test_an_import_that_does_not_exist(account: Account, import_id: str) -> None
         (b"", {}, "EMPTY_FILE", "file", "empty"),
         (b"\n\n", {}, "EMPTY_FILE", "file", "empty"),
         (b"PK\x03\x04", {}, "UNREADABLE_FILE", "file", "Excel"),
-        (b"Email,x\n\x81\xff", {}, "UNREADABLE_FILE", "file", "not text"),
+        (b"Email,x\n\x81\xff", {}, "ENCODING_UNCERTAIN", "file", "Line 2 is not text in UTF-8"),
         (b'"Email\n', {}, "UNREADABLE_FILE", "file", "line 1"),
         (b"E-mail,Name\n", {}, "COLUMN_NOT_FOUND", "email", "Did you mean 'E-mail'?"),
         (b"Email,Email\n", {}, "AMBIGUOUS_COLUMN", "email", "columns 1, 2"),
