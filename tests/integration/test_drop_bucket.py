@@ -305,7 +305,7 @@ def test_a_file_that_is_replaced_while_it_is_imported_is_read_as_it_was(
     put_version(pipeline, versioned, b"Email\nb@example.com\n")
     assert versioned.open(upload).readall() == content
     assert versioned.open(upload).head(100) == content[:100]
-    assert versioned.details(upload).metadata == {}
+    assert versioned.metadata(upload) == {}
 
 
 @pytest.mark.parametrize("has_ranges", [True, False])
@@ -390,7 +390,8 @@ def test_metadata_that_cannot_be_read_does_not_stop_giving_up(
     handler("dead_letter").lambda_handler(failure_event(event), Context())
     (job,) = imports_of(pipeline, project)
     assert job.status is Status.FAILED
-    assert "tags cannot be read" in (job.error or "")
+    # What the processor failed by is not asked for again.
+    assert "could not be processed" in (job.error or "")
     misplaced = pipeline.drop("drop/no project/c.csv", FILE.encode())
     answer = handler("dead_letter").lambda_handler(failure_event(misplaced), Context())
     assert answer["batchItemFailures"] == []

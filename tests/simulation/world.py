@@ -21,6 +21,7 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
+from contact_imports.aws.imports_table import REPORT_DUE
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.jobs.apply_row_batch import RowBatchStores, handle_message
 from contact_imports.messages.row_messages import RowBatch, decode_message
@@ -141,9 +142,12 @@ class World:
 
     def watch(self, operation: str, arguments: dict[str, Any], answer: Any) -> Any:
         """The stream of the imports' table, and reads of contacts as they were before."""
-        status = arguments.get("ExpressionAttributeValues", {}).get(":status", {})
-        if operation == "UpdateItem" and status.get("S") in ("completed", "failed"):
-            self.ended.append(arguments["Key"]["importId"]["S"])
+        due = {"S": REPORT_DUE}
+        match operation:
+            case "UpdateItem" if due in arguments.get("ExpressionAttributeValues", {}).values():
+                self.ended.append(arguments["Key"]["importId"]["S"])
+            case "PutItem" if arguments["Item"].get("report") == due:
+                self.ended.append(arguments["Item"]["importId"]["S"])
         if operation == "BatchGetItem" and self.stale_share:
             ((table, request),) = arguments["RequestItems"].items()
             if not request["ConsistentRead"]:
