@@ -24,6 +24,7 @@ from contact_imports.aws.project_writes import QUIET_AFTER
 from contact_imports.jobs.apply_row_batch import PATIENCE_SECONDS
 from contact_imports.model.import_job import (
     IMPORT_DEADLINE_SECONDS,
+    REPORT_RETRY_SECONDS,
     REPORT_SECONDS,
     UPLOAD_DEADLINE_SECONDS,
 )
@@ -175,6 +176,8 @@ def test_the_stream_starts_a_function_at_an_imports_end_alone_and_once() -> None
     tries = event["Properties"]["MaximumRetryAttempts"] + 1
     timeout = FUNCTIONS["ImportEndedFunction"]["Timeout"]
     assert tries * timeout < event["Properties"]["MaximumRecordAgeInSeconds"] / 10
+    # The schedule begins with its own when they are over.
+    assert tries * timeout < REPORT_RETRY_SECONDS
 
 
 def test_a_dead_letter_or_an_end_has_the_functions_time_to_itself(
