@@ -44,6 +44,10 @@ SWEEP_ENDS_BEFORE_TIMEOUT_MS = 8_000
 """What the sweep leaves of the function's time: an import that it has begun has up to 64 partitions to end, each
 with a read and a write of some milliseconds."""
 
+NOT_ENDED = "overdue import could not be ended"
+NOT_FOLLOWED = "end could not be followed"
+"""What the sweep logs of an import that it goes on past. The template counts both, and an alarm calls a person."""
+
 logger = Logger()
 aws = boto3.Session(botocore_session=fast_session())
 dynamodb = aws.client("dynamodb")
@@ -129,9 +133,9 @@ def sweep(has_time: Callable[[], bool]) -> None:
     # In turns, so that neither waits for what is left of the time by the other.
     for ended, followed in zip_longest(overdue, unfollowed):
         if ended is not None:
-            _log(ended, "overdue import ended", "overdue import could not be ended")
+            _log(ended, "overdue import ended", NOT_ENDED)
         if followed is not None:
-            _log(followed, "end is followed again", "end could not be followed")
+            _log(followed, "end is followed again", NOT_FOLLOWED)
 
 
 def _log(swept: SweptImport, done: str, failed: str) -> None:
