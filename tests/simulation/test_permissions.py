@@ -68,11 +68,11 @@ def needed_by_lambda() -> Iterator[Grant]:
             if event["Type"] == "DynamoDB":
                 table = event["Properties"]["Stream"]["Fn::GetAtt"][0]
                 yield from ((function, action, table) for action in STREAMING)
-        on_failure = (
-            properties.get("EventInvokeConfig", {}).get("DestinationConfig", {}).get("OnFailure")
-        )
-        if on_failure:
-            yield function, "sqs:SendMessage", on_failure["Destination"]["Fn::GetAtt"][0]
+        hand_over = [event["Properties"] for event in properties["Events"].values()]
+        for configured in (properties.get("EventInvokeConfig", {}), *hand_over):
+            on_failure = configured.get("DestinationConfig", {}).get("OnFailure")
+            if on_failure:
+                yield function, "sqs:SendMessage", on_failure["Destination"]["Fn::GetAtt"][0]
 
 
 def needed_by(calls: list[Call]) -> Iterator[Grant]:
