@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +33,7 @@ class Pipeline:
         self.dynamodb = dynamodb
         self.bucket = bucket
         self.queue_url = stack.outputs["RowQueue"]
-        imports_table = stack.outputs["ImportsTable"]
+        imports_table = self.imports_table = stack.outputs["ImportsTable"]
         self.imports = ImportTable(dynamodb, imports_table)
         self.progress = ProgressRecords(dynamodb, imports_table)
         self.writes = ProjectWrites(dynamodb, imports_table)
@@ -113,6 +114,17 @@ class Pipeline:
         """What follows an import's end; returns it with that."""
         handler("import_ended").lambda_handler(ended_event(job.id), Context())
         return self.get(job)
+
+    def make_overdue(self, import_id: str) -> None:
+        """Puts the deadline of an import, or of what follows its end, into the past, if it has one."""
+        with suppress(self.dynamodb.exceptions.ConditionalCheckFailedException):
+            self.dynamodb.update_item(
+                TableName=self.imports_table,
+                Key={"importId": {"S": import_id}, "record": {"S": "import"}},
+                UpdateExpression="SET deadline = :past",
+                ConditionExpression="attribute_exists(deadline)",
+                ExpressionAttributeValues={":past": {"N": "1"}},
+            )
 
     def errors(self, job: Import) -> list[RowError]:
         """The reasons of the failed rows that were counted so far."""

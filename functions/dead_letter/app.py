@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
+from itertools import zip_longest
 from typing import Any
 
 import boto3
@@ -15,7 +16,6 @@ from aws_lambda_powertools.utilities.batch import (
     SqsFifoPartialProcessor,
     process_partial_response,
 )
-from aws_lambda_powertools.utilities.data_classes import S3Event
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -26,10 +26,17 @@ from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.project_writes import ProjectWrites
 from contact_imports.aws.row_queue import RowQueue
-from contact_imports.aws.uploads_bucket import UploadGoneError, Uploads, import_of_key
+from contact_imports.aws.uploads_bucket import import_of_key
 from contact_imports.jobs.apply_row_batch import RowBatchStores, handle_message
-from contact_imports.jobs.create_dropped_import import record_dropped
-from contact_imports.jobs.end_import import PROCESSOR_FAILED, end_overdue_imports, stop_import
+from contact_imports.jobs.create_dropped_import import record_failed
+from contact_imports.jobs.end_import import (
+    IMPORT_AGAIN,
+    PROCESSOR_FAILED,
+    SweptImport,
+    end_overdue_imports,
+    follow_ends_again,
+    stop_import,
+)
 from contact_imports.messages.row_messages import decode_message
 from contact_imports.messages.s3_event import uploads_of
 
@@ -37,10 +44,13 @@ SWEEP_ENDS_BEFORE_TIMEOUT_MS = 8_000
 """What the sweep leaves of the function's time: an import that it has begun has up to 64 partitions to end, each
 with a read and a write of some milliseconds."""
 
+NOT_ENDED = "overdue import could not be ended"
+NOT_FOLLOWED = "end could not be followed"
+"""What the sweep logs of an import that it goes on past. The template counts both, and an alarm calls a person."""
+
 logger = Logger()
 aws = boto3.Session(botocore_session=fast_session())
 dynamodb = aws.client("dynamodb")
-s3 = aws.client("s3")
 sqs = aws.client("sqs")
 
 
@@ -84,8 +94,8 @@ def give_up_upload(body: str) -> None:
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
     try:
-        given_up = list(uploads_of(S3Event(json.loads(body)["requestPayload"])))
-    except (AttributeError, KeyError, TypeError, ValueError):
+        given_up = uploads_of(json.loads(body)["requestPayload"])
+    except (KeyError, RecursionError, TypeError, ValueError):
         # As above; without a name of an object there is nothing to end.
         logger.exception("processor failure names no upload")
         return
@@ -95,13 +105,15 @@ def give_up_upload(body: str) -> None:
             continue
         now = datetime.now(UTC)
         imports = stores().imports
-        uploads = Uploads(s3, environment().UPLOADS_BUCKET)
-        try:
-            import_id = key.import_id or record_dropped(
-                upload, key.project_id, uploads, imports, now
-            )
-        except UploadGoneError:
-            continue
+        # A dropped object is not asked for once more: that may be what the processor failed by.
+        import_id = key.import_id or record_failed(
+            upload,
+            key.project_id,
+            environment().UPLOADS_BUCKET,
+            f"{PROCESSOR_FAILED} {IMPORT_AGAIN}",
+            imports,
+            now,
+        )
         queue = RowQueue(sqs, environment().ROW_QUEUE_URL)
         stopped = stop_import(import_id, PROCESSOR_FAILED, imports, queue, now)
         logger.error("processor given up", import_id=import_id, stopped=stopped)
@@ -115,15 +127,22 @@ def handle_record(record: SQSRecord) -> None:
 
 
 def sweep(has_time: Callable[[], bool]) -> None:
-    for swept in end_overdue_imports(
-        stores().imports, stores().progress, datetime.now(UTC), has_time
-    ):
-        if swept.error is None:
-            logger.info("overdue import ended", import_id=swept.import_id)
-        else:
-            logger.error(
-                "overdue import could not be ended", import_id=swept.import_id, error=swept.error
-            )
+    now = datetime.now(UTC)
+    overdue = end_overdue_imports(stores().imports, stores().progress, now, has_time)
+    unfollowed = follow_ends_again(stores().imports, now, has_time)
+    # In turns, so that neither waits for what is left of the time by the other.
+    for ended, followed in zip_longest(overdue, unfollowed):
+        if ended is not None:
+            _log(ended, "overdue import ended", NOT_ENDED)
+        if followed is not None:
+            _log(followed, "end is followed again", NOT_FOLLOWED)
+
+
+def _log(swept: SweptImport, done: str, failed: str) -> None:
+    if swept.error is None:
+        logger.info(done, import_id=swept.import_id)
+    else:
+        logger.error(failed, import_id=swept.import_id, error=swept.error)
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.data_classes import S3Event, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from contact_imports.aws.clients import FAST, fast_session
@@ -34,8 +34,7 @@ def environment() -> ProcessorEnvironment:
 
 
 @logger.inject_lambda_context(clear_state=True)
-@event_source(data_class=S3Event)
-def lambda_handler(event: S3Event, context: LambdaContext) -> None:
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
     names = environment()
     for upload in uploads_of(event):
         processed = process_upload(

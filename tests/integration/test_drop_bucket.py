@@ -6,20 +6,23 @@ import gzip
 import io
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
+from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.report_files import misplaced_result_key
 from contact_imports.aws.uploads_bucket import Uploads, import_of_key
 from contact_imports.jobs.list_imports import import_entry, list_imports
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict
-from contact_imports.model.import_job import Import, ImportOptions, Status, Upload
-from tests.events import Context, failure_event, handler
+from contact_imports.model.import_job import Import, ImportOptions, Status, Upload, import_time
+from tests.events import Context, failure_event, handler, s3_event
 from tests.oracle import counts_of, expected
 from tests.pipeline import Pipeline
 
@@ -306,7 +309,7 @@ def test_a_file_that_is_replaced_while_it_is_imported_is_read_as_it_was(
     put_version(pipeline, versioned, b"Email\nb@example.com\n")
     assert versioned.open(upload).readall() == content
     assert versioned.open(upload).head(100) == content[:100]
-    assert versioned.details(upload).metadata == {}
+    assert versioned.metadata(upload) == {}
 
 
 @pytest.mark.parametrize("has_ranges", [True, False])
@@ -391,7 +394,8 @@ def test_metadata_that_cannot_be_read_does_not_stop_giving_up(
     handler("dead_letter").lambda_handler(failure_event(event), Context())
     (job,) = imports_of(pipeline, project)
     assert job.status is Status.FAILED
-    assert "tags cannot be read" in (job.error or "")
+    # What the processor failed by is not asked for again.
+    assert "could not be processed" in (job.error or "")
     misplaced = pipeline.drop("drop/no project/c.csv", FILE.encode())
     answer = handler("dead_letter").lambda_handler(failure_event(misplaced), Context())
     assert answer["batchItemFailures"] == []
@@ -412,3 +416,151 @@ def test_a_key_as_long_as_keys_get_still_has_its_results(pipeline: Pipeline, pro
     key = f"drop/{project}/".ljust(1024, "k")
     job = run(pipeline, project, pipeline.drop(key, FILE.encode()))
     assert json.loads(text_of(pipeline, f"results/{project}/{job.id}.result.json"))["id"] == job.id
+
+
+@pytest.mark.parametrize("size", [len(FILE), 0])
+def test_a_file_encrypted_with_its_owners_key_fails_its_import_and_says_so(
+    pipeline: Pipeline, project: str, size: int
+) -> None:
+    key = f"drop/{project}/c.csv"
+    put = pipeline.s3.put_object(
+        Bucket=pipeline.bucket,
+        Key=key,
+        Body=FILE.encode()[:size],
+        SSECustomerAlgorithm="AES256",
+        SSECustomerKey="0" * 32,
+    )
+    event = s3_event(pipeline.bucket, key, put["ETag"].strip('"'), size)
+    job = run(pipeline, project, event)
+    assert job.status is Status.FAILED
+    assert "S3 refuses it" in (job.error or "")
+    assert job.followed
+
+
+@pytest.mark.parametrize(
+    ("head", "get"),
+    [
+        ("403", "AccessDenied"),
+        ("400", "InvalidRequest"),
+        ("400", "KMS.DisabledException"),
+        (None, "InvalidObjectState"),
+        (None, "AccessDenied"),
+    ],
+)
+def test_a_file_that_may_not_be_read_fails_its_import_and_says_so(
+    pipeline: Pipeline,
+    project: str,
+    monkeypatch: pytest.MonkeyPatch,
+    head: str | None,
+    get: str,
+) -> None:
+    event = pipeline.drop(f"drop/{project}/c.csv", FILE.encode())
+    s3 = handler("processor").s3
+    if head:
+        monkeypatch.setattr(s3, "head_object", _refusal(head))
+    monkeypatch.setattr(s3, "get_object", _refusal(get))
+    pipeline.process(event)
+    (job,) = imports_of(pipeline, project)
+    assert job.status is Status.FAILED
+    assert f"S3 refuses it ({get})" in (job.error or "")
+
+
+@pytest.mark.parametrize(
+    ("head", "get"), [("400", "ExpiredToken"), ("403", "RequestTimeTooSkewed")]
+)
+def test_what_another_try_may_read_fails_no_import(
+    pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch, head: str, get: str
+) -> None:
+    event = pipeline.drop(f"drop/{project}/c.csv", FILE.encode())
+    with monkeypatch.context() as patch:
+        patch.setattr(handler("processor").s3, "head_object", _refusal(head))
+        patch.setattr(handler("processor").s3, "get_object", _refusal(get))
+        with pytest.raises(ClientError):
+            pipeline.process(event)
+    assert run(pipeline, project, event).status is Status.COMPLETED
+
+
+def test_a_file_that_is_gone_when_its_processor_is_given_up_is_recorded(
+    pipeline: Pipeline, project: str
+) -> None:
+    key = f"drop/{project}/c.csv"
+    event = pipeline.drop(key, FILE.encode())
+    pipeline.s3.delete_object(Bucket=pipeline.bucket, Key=key)
+    for _ in range(2):
+        answer = handler("dead_letter").lambda_handler(failure_event(event), Context())
+        assert answer["batchItemFailures"] == []
+    (job,) = imports_of(pipeline, project)
+    assert job.status is Status.FAILED
+    assert pipeline.finish(job).followed
+
+
+def test_a_file_whose_processor_was_given_up_is_never_started_without_its_options(
+    pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = pipeline.drop(f"drop/{project}/c.csv", FILE.encode(), dry_run="true")
+    create = ImportTable.create
+
+    def create_and_process_again(imports: ImportTable, job: Import, now: datetime) -> bool:
+        created = create(imports, job, now)
+        monkeypatch.undo()
+        # S3 tells of it twice, just then.
+        pipeline.process(event)
+        return created
+
+    monkeypatch.setattr(ImportTable, "create", create_and_process_again)
+    handler("dead_letter").lambda_handler(failure_event(event), Context())
+    assert pipeline.messages() == []
+    (job,) = imports_of(pipeline, project)
+    assert job.status is Status.FAILED
+
+
+def test_an_imports_id_has_the_time_at_which_it_was_recorded(
+    pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = pipeline.drop(f"drop/{project}/c.csv", FILE.encode())
+    head = pipeline.s3.head_object
+    # Of an upload in parts, and of a replica, S3 says when it was begun, or when the original was made.
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    s3 = handler("processor").s3
+    monkeypatch.setattr(
+        s3, "head_object", lambda **names: head(**names) | {"LastModified": long_ago}
+    )
+    before = datetime.now(UTC).replace(microsecond=0)
+    pipeline.process(event)
+    pipeline.drain()
+    (job,) = imports_of(pipeline, project)
+    assert before <= import_time(job.id) <= datetime.now(UTC)
+    items = pipeline.dynamodb.query(
+        TableName="ImportsTable",
+        KeyConditionExpression="importId = :id",
+        ExpressionAttributeValues={":id": {"S": job.id}},
+    )["Items"]
+    assert all(int(item["expiresAt"]["N"]) > before.timestamp() for item in items)
+
+
+def test_an_import_whose_recording_was_cut_off_is_recorded_once(
+    pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = pipeline.drop(f"drop/{project}/c.csv", FILE.encode())
+    asked = []
+
+    def die(_: ImportTable, job: Import, __: datetime) -> None:
+        asked.append(job.id)
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImportTable, "create", die)
+        with pytest.raises(MemoryError):
+            pipeline.process(event)
+    assert imports_of(pipeline, project) == []
+    for _ in range(2):
+        pipeline.process(event)
+    pipeline.drain()
+    assert [job.id for job in imports_of(pipeline, project)] == asked
+
+
+def _refusal(code: str) -> Callable[..., Any]:
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": code, "Message": ""}}, "GetObject")
+
+    return refuse

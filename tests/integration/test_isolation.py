@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,11 +18,14 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from contact_imports.aws.uploads_bucket import Uploads
 from contact_imports.jobs.end_import import SWEPT_AGAIN_AFTER
 from contact_imports.model.column_map import ColumnMap
-from contact_imports.model.import_job import Import, ImportOptions, Status
+from contact_imports.model.import_job import FOLLOW_TRIES, Import, ImportOptions, Status
 from tests.events import Context, ended_event, failure_event, handler, s3_event, sqs_event
+from tests.integration.test_drop_bucket import imports_of
 from tests.pipeline import Pipeline
+from tests.simulation.world import new_project
 
 OPTIONS = ImportOptions(ColumnMap(email="Email"))
 FILE = b"Email\na@example.com\nno email\n"
@@ -226,7 +229,16 @@ batch_fields = st.sampled_from(
         *("tags", "rows", "rejected", "dryRun", "repeated", "another"),
     ]
 )
-event_parts = st.sampled_from(["key", "size", "eTag", "object", "bucket", "s3", "Records"])
+event_parts = st.sampled_from(
+    ["key", "size", "eTag", "versionId", "sequencer", "object", "bucket", "s3", "Records"]
+)
+SURROGATE = "drop/x/\ud800.csv"
+event_values = st.one_of(
+    json_values,
+    st.sampled_from(
+        [SURROGATE, "drop/x/" + "é" * 1_000, "drop/x/c.csv", "%ED%A0%80", "e" * 10_000]
+    ),
+)
 
 
 def row_batch(import_id: str, project: str) -> dict[str, Any]:
@@ -275,20 +287,22 @@ def _replaced(value: Any, name: str, by: Any) -> Any:
 failures = st.one_of(
     bodies,
     st.builds(
-        lambda name, by: json.dumps(
-            {
-                "requestPayload": _replaced(
-                    s3_event("uploads", f"imports/x/{'0' * 24}.csv", "e", 1), name, by
-                )
-            }
+        lambda key, name, by: json.dumps(
+            {"requestPayload": _replaced(s3_event("uploads", key, "e", 1), name, by)}
         ),
+        st.sampled_from([f"imports/x/{'0' * 24}.csv", "drop/x/c.csv", "drop/no project/c.csv"]),
         event_parts,
-        json_values,
+        event_values,
     ),
 )
+BAD_ETAG = json.dumps(
+    {"requestPayload": _replaced(s3_event("uploads", "drop/x/c.csv", "e", 1), "eTag", "\ud800")}
+)
+BAD_VERSION = json.dumps({"requestPayload": s3_event("uploads", "drop/x/c.csv", 5, 1)})  # type: ignore[arg-type]
+TOO_DEEP = "[" * 100_000
 
 
-@example([KEY_TOO_LONG, ROW_WITHOUT_CELLS], [])
+@example([KEY_TOO_LONG, ROW_WITHOUT_CELLS], [BAD_ETAG, BAD_VERSION, TOO_DEEP])
 @arbitrary
 @given(st.lists(bodies, max_size=6), st.lists(failures, max_size=6))
 def test_a_dead_letter_is_counted_whatever_comes_before_it(
@@ -315,6 +329,8 @@ def test_a_dead_letter_is_counted_whatever_comes_before_it(
     answer = handler("dead_letter").lambda_handler({"Records": records}, Context())
     again = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
     assert again.isdisjoint({message["MessageId"], "m"})
+    # Whatever a processor failed by, dead_letter does not.
+    assert not {one for one in again if one.startswith("failure-")}
     assert pipeline.get(given_up).status is Status.COMPLETED
     assert pipeline.get(unread).status is Status.FAILED
 
@@ -351,6 +367,73 @@ def test_an_end_is_followed_whatever_ended_before_it(
     remove_open_imports(pipeline)
 
 
+@arbitrary
+@given(st.lists(hostiles.filter(lambda one: one.filled != "other"), min_size=1, max_size=4))
+def test_no_end_is_followed_again_for_ever(
+    pipeline: Pipeline, project: str, hostile: list[Hostile]
+) -> None:
+    ended: dict[str, dict[str, Any] | None] = {
+        "open": {"S": "reporting"},
+        "report": {"S": "due"},
+        "status": {"S": "failed"},
+        "completedAt": {"S": datetime.now(UTC).isoformat()},
+    }
+    ends = [
+        put_hostile(pipeline, project, replace(one, changes=ended | one.changes), timedelta())
+        for one in hostile
+    ]
+    for _ in range(FOLLOW_TRIES + 1):
+        for end in ends:
+            pipeline.make_overdue(end.id)
+        sweep(len(ends))
+        for end in ends:
+            with suppress(Exception):
+                handler("import_ended").lambda_handler(ended_event(end.id), Context())
+    assert set(pipeline.imports.unfollowed(datetime.now(UTC) + LONG_AGO)).isdisjoint(
+        end.id for end in ends
+    )
+    remove_open_imports(pipeline)
+
+
+encoded = st.builds(
+    "=?{}?{}?{}?=".format,
+    st.sampled_from(["utf-8", "UTF-7", "foo", "unicode_escape", "", "hex", "idna", "utf-8*en"]),
+    st.sampled_from(["B", "Q", "q", "x"]),
+    st.sampled_from(["YQ==", "a?", "=ff", "\\ud800", "====", "YQ", "=00", ""]) | texts,
+)
+metadata_names = st.sampled_from(
+    [
+        *("column-map", "columnMap", "delimiter", "on_conflict", "onBlank", "dryrun", "tags"),
+        *("encoding", "tag", "projectId", "project-id", "x", "mtime"),
+    ]
+)
+metadata_values = st.one_of(
+    texts,
+    encoded,
+    json_values.map(json.dumps),
+    st.sampled_from(["true", "skip", "\0", ",", "9" * 5000]),
+)
+
+
+@arbitrary
+@given(st.dictionaries(metadata_names, metadata_values, max_size=4))
+def test_a_dropped_file_becomes_one_import_whatever_its_metadata(
+    pipeline: Pipeline, metadata: dict[str, str]
+) -> None:
+    project = new_project()
+    event = pipeline.drop(f"drop/{project}/c.csv", FILE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Uploads, "metadata", lambda *_: metadata)
+        for _ in range(2):
+            pipeline.process(event)
+    (job,) = imports_of(pipeline, project)
+    assert bool(job.error) == (job.status is Status.FAILED)
+    answer = handler("dead_letter").lambda_handler(failure_event(event), Context())
+    assert answer["batchItemFailures"] == []
+    pipeline.drain()
+    assert pipeline.finish(job).followed
+
+
 def test_an_import_that_cannot_be_reported_is_shown_without(
     pipeline: Pipeline, project: str
 ) -> None:
@@ -372,12 +455,27 @@ def test_a_report_ends_in_time(pipeline: Pipeline, project: str) -> None:
     job, event = pipeline.accept(project, content, OPTIONS)
     pipeline.process(event)
     pipeline.drain()
-    context = FewAttempts(5)
+    # The time is looked at once more when the file's only chunk was read.
+    context = FewAttempts(1 + 5)
     margin = handler("import_ended").REPORT_ENDS_BEFORE_TIMEOUT_MS
     assert margin > 30_000
     handler("import_ended").lambda_handler(ended_event(job.id), LongContext(context))
     assert pipeline.get(job).reported
     assert [row["row"] for row in pipeline.report(job)] == [2, 3, 4, 5, 6]
+
+
+def test_a_report_ends_in_time_where_failed_rows_are_far_between(
+    pipeline: Pipeline, project: str
+) -> None:
+    # Three parts that are read from S3, and a failed row in the first and the last.
+    row = b"a@example.com," + b"x" * 10_000 + b"\n"
+    content = b"Email,Note\n" + b"no email,\n" + row * 300 + b"no email,\n"
+    job, event = pipeline.accept(project, content, OPTIONS)
+    pipeline.process(event)
+    pipeline.drain()
+    handler("import_ended").lambda_handler(ended_event(job.id), LongContext(FewAttempts(2)))
+    assert pipeline.get(job).followed
+    assert [row["row"] for row in pipeline.report(job)] == [2]
 
 
 class LongContext(Context):

@@ -206,10 +206,19 @@ def test_an_end_is_told_with_what_get_returns(
 def test_an_event_that_is_not_taken_comes_again(
     pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = pipeline.run(project, FILE.encode(), OPTIONS)
+    ended, event = pipeline.accept(project, FILE.encode(), OPTIONS)
+    pipeline.process(event)
+    pipeline.drain()
     monkeypatch.setattr("functions.import_ended.app.events", Bus("ThrottlingException"))
     with pytest.raises(Exception, match="ThrottlingException"):
         handler("import_ended").lambda_handler(ended_event(ended.id), Context())
+    # It is shown, and the event is still to be sent: once.
+    assert pipeline.get(ended).reported
+    bus = Bus()
+    monkeypatch.setattr("functions.import_ended.app.events", bus)
+    for _ in range(2):
+        handler("import_ended").lambda_handler(ended_event(ended.id), Context())
+    assert len(bus.entries) == 1
 
 
 def test_records_of_the_stream_that_are_no_ends_do_nothing(

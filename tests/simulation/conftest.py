@@ -21,6 +21,7 @@ def simulated(
     with pytest.MonkeyPatch.context() as patch, AwsCalls().installed() as calls:
         patch.setattr("contact_imports.jobs.apply_row_batch.ThreadPoolExecutor", InlineExecutor)
         patch.setattr("contact_imports.aws.contacts_table.ThreadPoolExecutor", InlineExecutor)
+        patch.setattr("contact_imports.jobs.report_import.ThreadPoolExecutor", InlineExecutor)
         patch.setattr("contact_imports.aws.row_queue.ThreadPoolExecutor", InlineExecutor)
         patch.setattr("contact_imports.aws.retry._BASE_SECONDS", 0)
         handler("row_batch").stores.cache_clear()

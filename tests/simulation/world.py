@@ -21,6 +21,7 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
+from contact_imports.aws.imports_table import REPORT_DUE
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.jobs.apply_row_batch import RowBatchStores, handle_message
 from contact_imports.messages.row_messages import RowBatch, decode_message
@@ -32,6 +33,9 @@ from tests.pipeline import Pipeline
 from tests.simulation.aws_calls import AwsCalls, Crash, CrashPoint, Real
 
 PROCESSOR_TRIES = 3
+STREAM_TRIES = 3
+"""As the template has it."""
+
 TRANSIENT = ("ThrottlingError", "TransactionConflict", "InternalServerError")
 MAX_RECEIVES = 3
 """Less than in the template, so that schedules get to dead letters sooner."""
@@ -92,8 +96,10 @@ class World:
     """S3 events that were not taken yet, with the tries so far."""
     failures: list[dict[str, Any]] = field(default_factory=list)
     given_up_events: int = 0
-    ended: list[str] = field(default_factory=list)
-    """Ids of imports that ended, of which the imports' stream was not told yet."""
+    ended: list[tuple[str, int]] = field(default_factory=list)
+    """Ids of imports that ended, of which import_ended was not told by the stream yet, with the tries so far."""
+    lost_ends: list[str] = field(default_factory=list)
+    """Ids of imports that ended, which the stream tells of no more."""
     all_events: list[dict[str, Any]] = field(default_factory=list)
     all_sent: dict[str, Message] = field(default_factory=dict)
     recent: set[str] = field(default_factory=set)
@@ -141,9 +147,12 @@ class World:
 
     def watch(self, operation: str, arguments: dict[str, Any], answer: Any) -> Any:
         """The stream of the imports' table, and reads of contacts as they were before."""
-        status = arguments.get("ExpressionAttributeValues", {}).get(":status", {})
-        if operation == "UpdateItem" and status.get("S") in ("completed", "failed"):
-            self.ended.append(arguments["Key"]["importId"]["S"])
+        due = {"S": REPORT_DUE}
+        match operation:
+            case "UpdateItem" if due in arguments.get("ExpressionAttributeValues", {}).values():
+                self.ended.append((arguments["Key"]["importId"]["S"], 0))
+            case "PutItem" if arguments["Item"].get("report") == due:
+                self.ended.append((arguments["Item"]["importId"]["S"], 0))
         if operation == "BatchGetItem" and self.stale_share:
             ((table, request),) = arguments["RequestItems"].items()
             if not request["ConsistentRead"]:
@@ -269,12 +278,23 @@ class World:
             pass
 
     def deliver_ended(self, crash: CrashPoint | None = None) -> None:
-        """The stream's record of an import that ended, again until it is taken."""
-        import_id = self.ended.pop(0)
+        """The stream's record of an import that ended, or the next try of one."""
+        import_id, tries = self.ended.pop(0)
         try:
             self.invoke("import_ended", ended_event(import_id), crash)
         except (Crash, ClientError):
-            self.ended.append(import_id)
+            if tries + 1 < STREAM_TRIES:
+                self.ended.append((import_id, tries + 1))
+            else:
+                self.lost_ends.append(import_id)
+
+    def sweep_ends(self, crash: CrashPoint | None = None) -> None:
+        """The schedule, after the time within which everything should have followed the ends that were lost."""
+        for import_id in self.lost_ends:
+            self.pipeline.make_overdue(import_id)
+        with suppress(Crash):
+            self.invoke("dead_letter", {"detail-type": "Scheduled Event"}, crash)
+            self.lost_ends.clear()
 
     def _redrive(self) -> None:
         for group in self.groups.values():
@@ -302,6 +322,7 @@ class World:
         choices += ["dead"] * 2 * bool(self.dead)
         choices += ["failure"] * 2 * bool(self.failures)
         choices += ["ended"] * 2 * bool(self.ended)
+        choices += ["sweep"] * bool(self.lost_ends)
         if not choices:
             return False
         choices += ["event again"] + ["dead again"] * bool(self.taken_dead)
@@ -323,6 +344,8 @@ class World:
                 self.deliver_failure(crash)
             case "ended":
                 self.deliver_ended(crash)
+            case "sweep":
+                self.sweep_ends(crash)
             case "event again":
                 # The event's own tries are counted elsewhere: this one is S3's, which tells twice.
                 with suppress(Crash, ClientError):
@@ -350,6 +373,8 @@ class World:
                 self.deliver_dead()
             elif self.ended:
                 self.deliver_ended()
+            elif self.lost_ends:
+                self.sweep_ends()
             else:
                 return
         raise AssertionError("something is delivered for ever")
@@ -364,6 +389,7 @@ class World:
         assert ended.ended, "the import is stuck"
         errors = self.pipeline.errors(job)
         assert ended.reported, "nobody did what follows the end"
+        assert ended.followed, "nobody was told of the end"
         given_up = {error.row for error in errors if error.code == "not_processed"}
         assert ended.counts.settled == ended.counts.total
         if ended.partitions is None:

@@ -24,6 +24,7 @@ from contact_imports.aws.project_writes import QUIET_AFTER
 from contact_imports.jobs.apply_row_batch import PATIENCE_SECONDS
 from contact_imports.model.import_job import (
     IMPORT_DEADLINE_SECONDS,
+    REPORT_RETRY_SECONDS,
     REPORT_SECONDS,
     UPLOAD_DEADLINE_SECONDS,
 )
@@ -145,6 +146,18 @@ def test_an_import_is_failed_only_when_no_row_of_it_can_still_be_under_way() -> 
     assert retention + sending + FUNCTIONS["RowBatchFunction"]["Timeout"] <= IMPORT_DEADLINE_SECONDS
 
 
+def test_what_the_sweep_goes_on_past_calls_a_person(function_environment: None) -> None:
+    (metric,) = resources("AWS::Logs::MetricFilter").values()
+    assert metric["LogGroupName"] == FUNCTIONS["DeadLetterFunction"]["LoggingConfig"]["LogGroup"]
+    logged = {handler("dead_letter").NOT_ENDED, handler("dead_letter").NOT_FOLLOWED}
+    assert set(re.findall(r'\$\.message = "([^"]+)"', metric["FilterPattern"])) == logged
+    (counted,) = metric["MetricTransformations"]
+    alarms = resources("AWS::CloudWatch::Alarm").values()
+    assert (counted["MetricNamespace"], counted["MetricName"]) in [
+        (alarm["Namespace"], alarm["MetricName"]) for alarm in alarms
+    ]
+
+
 def test_imports_can_be_found_by_deadline_and_by_project() -> None:
     indexes = TABLES["ImportsTable"]["GlobalSecondaryIndexes"]
     assert {index["IndexName"] for index in indexes} == {OPEN_INDEX, PROJECT_INDEX}
@@ -175,6 +188,8 @@ def test_the_stream_starts_a_function_at_an_imports_end_alone_and_once() -> None
     tries = event["Properties"]["MaximumRetryAttempts"] + 1
     timeout = FUNCTIONS["ImportEndedFunction"]["Timeout"]
     assert tries * timeout < event["Properties"]["MaximumRecordAgeInSeconds"] / 10
+    # The schedule begins with its own when they are over.
+    assert tries * timeout < REPORT_RETRY_SECONDS
 
 
 def test_a_dead_letter_or_an_end_has_the_functions_time_to_itself(

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from botocore.exceptions import ClientError
 
+_REFUSED = {"AccessDenied", "InvalidObjectState", "InvalidRequest"}
+_REFUSED_PREFIX = "KMS."
+"""S3's codes for an object that cannot be read with our permissions: encrypted with a key of its owner (SSE-C), or
+with a KMS key that we may not use, or archived.
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+
 _GONE = {"404", "412", "NoSuchKey", "NoSuchVersion", "PreconditionFailed"}
 
 
@@ -17,6 +23,12 @@ def error_code(error: Exception) -> str:
 def is_gone(error: ClientError) -> bool:
     """Whether S3 says that an object was deleted or replaced."""
     return error_code(error) in _GONE
+
+
+def is_refused(error: ClientError) -> bool:
+    """Whether S3 says that an object is there and cannot be read, which trying it again will not change."""
+    code = error_code(error)
+    return code in _REFUSED or code.startswith(_REFUSED_PREFIX)
 
 
 def is_item_too_large(error: ClientError) -> bool:

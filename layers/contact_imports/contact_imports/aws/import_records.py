@@ -5,6 +5,7 @@ importId   record            store            what
 6a0f...    partition#03      ProgressRecords  next_seq and counters, which move together
 6a0f...    errors#03#000007  ProgressRecords  reasons of the failed rows of a row batch
 project#p  writes            ProjectWrites    when contacts of a project were last written
+drop#...   dropped           ImportTable      which import a dropped object has, by a hash of the object
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 IMPORT = "import"
 WRITES = "writes"
+DROPPED = "dropped"
+DROPPED_PREFIX = "drop#"
 PARTITION_PREFIX = "partition#"
 
 _RECORDS_KEPT = timedelta(days=90)

@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import msgspec
 from botocore.exceptions import ClientError
 
 from contact_imports.aws.dynamodb_items import Value, from_item, to_item
 from contact_imports.aws.errors import is_item_too_large
-from contact_imports.aws.import_records import IMPORT, PARTITION_PREFIX, expires_at, record_key
+from contact_imports.aws.import_records import (
+    DROPPED,
+    DROPPED_PREFIX,
+    IMPORT,
+    PARTITION_PREFIX,
+    expires_at,
+    record_key,
+)
 from contact_imports.aws.progress_records import sum_counters, to_partition
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict
 from contact_imports.model.import_job import (
     IMPORT_DEADLINE_SECONDS,
     PENDING_DEADLINE_SECONDS,
+    REPORT_RETRY_SECONDS,
     UPLOAD_DEADLINE_SECONDS,
     Counts,
     Import,
@@ -36,16 +44,22 @@ if TYPE_CHECKING:
     Item = Mapping[str, AttributeValueTypeDef]
 
 OPEN_INDEX = "open-imports"
-"""Imports that have not ended, by deadline: sparse, since only those have the attribute `open`."""
+"""Imports that have not ended, and ends that not everything has followed yet, by deadline: sparse, since only those
+have the attribute `open`."""
 
 PROJECT_INDEX = "project-imports"
 """Imports of a project, by id, which begins with the time: sparse, since only they have a `projectId`."""
 
 REPORT_DUE = "due"
-"""What an import's attribute `report` is from its end on, until everything is done that follows it."""
+"""What an import's attribute `report` is from its end on, and again when everything that follows it is to be tried
+again: each write of it starts import_ended."""
 
+_REPORT_SHOWN = "shown"
 _REPORT_DONE = "done"
 _OPEN = "open"
+_REPORTING = "reporting"
+"""What `open` is from an import's end on until everything has followed it."""
+
 _MAX_ERROR_CHARS = 4_000
 """Of the reason for an import's failure: it names columns, and their names have no limit."""
 
@@ -65,6 +79,7 @@ class _Update(TypedDict, total=False):
     ConditionExpression: str
     ExpressionAttributeNames: Mapping[str, str]
     ExpressionAttributeValues: Item
+    ReturnValues: Literal["UPDATED_NEW"]
 
 
 class ImportTable:
@@ -75,15 +90,15 @@ class ImportTable:
         self._table = table_name
 
     def create(self, job: Import, now: datetime) -> bool:
-        """Records a new import; False if there is one of this id.
+        """Records a new import, which may have failed already; False if there is one of this id.
 
-        It is failed if no file is checked in UPLOAD_DEADLINE_SECONDS, or where it waits for its upload,
+        An open one is failed if no file is checked in UPLOAD_DEADLINE_SECONDS, or where it waits for its upload,
         PENDING_DEADLINE_SECONDS.
         """
         options = job.options
         pending = job.status is Status.PENDING
         seconds = PENDING_DEADLINE_SECONDS if pending else UPLOAD_DEADLINE_SECONDS
-        item = {
+        item: dict[str, Value] = {
             "importId": job.id,
             "record": IMPORT,
             "projectId": job.project_id,
@@ -105,6 +120,8 @@ class ImportTable:
             item["encodingOption"] = options.encoding
         if job.dropped_key is not None:
             item["droppedKey"] = job.dropped_key
+        if job.ended:
+            item |= _end_values(job.status, job.counts, job.error, now)
         try:
             self._client.put_item(
                 TableName=self._table,
@@ -114,6 +131,18 @@ class ImportTable:
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
         return True
+
+    def id_of_dropped(self, identity: str, new_id: str) -> str:
+        """The id of the import of a dropped object, by its `object_identity`: `new_id` if it has none yet."""
+        response = self._client.update_item(
+            TableName=self._table,
+            Key=record_key(DROPPED_PREFIX + identity, DROPPED),
+            UpdateExpression="SET madeImport = if_not_exists(madeImport, :id), "
+            "expiresAt = if_not_exists(expiresAt, :expires)",
+            ExpressionAttributeValues=to_item({":id": new_id, ":expires": expires_at(new_id)}),
+            ReturnValues="ALL_NEW",
+        )
+        return response["Attributes"]["madeImport"]["S"]
 
     def get(self, import_id: str) -> Import | None:
         """The import with its counts so far, strongly consistent, so that counts never go back."""
@@ -249,31 +278,83 @@ class ImportTable:
 
         Reads a page at a time, and no further than the caller goes.
         """
+        return self._past_deadline(_OPEN, now)
+
+    def unfollowed(self, now: datetime) -> Iterator[str]:
+        """The ids of the imports that have ended, and that not everything has followed in time: as `overdue`."""
+        return self._past_deadline(_REPORTING, now)
+
+    def _past_deadline(self, state: str, now: datetime) -> Iterator[str]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             IndexName=OPEN_INDEX,
             KeyConditionExpression="#open = :open AND deadline < :now",
             ExpressionAttributeNames={"#open": "open"},
-            ExpressionAttributeValues=to_item({":open": _OPEN, ":now": int(now.timestamp())}),
+            ExpressionAttributeValues=to_item({":open": state, ":now": int(now.timestamp())}),
         )
         for page in pages:
             for item in page["Items"]:
                 if item["record"]["S"] == IMPORT:
                     yield item["importId"]["S"]
 
-    def postpone(self, import_id: str, deadline: datetime) -> bool:
-        """Moves an import's deadline, and so puts it behind the other overdue ones; False if it has ended."""
-        return self._update_open(
-            import_id, "deadline = :deadline", {":deadline": int(deadline.timestamp())}
+    def postpone(self, import_id: str, deadline: datetime) -> int:
+        """Moves an import's deadline, and so puts it behind the other overdue ones; returns how often that was
+        done by now, 0 if it has ended."""
+        try:
+            updated = self._update(
+                import_id,
+                "deadline = :deadline, sweeps = if_not_exists(sweeps, :zero) + :one",
+                {":deadline": int(deadline.timestamp()), ":zero": 0, ":one": 1, ":open": _OPEN},
+                {"#open": "open"},
+                condition="#open = :open",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return 0
+        return int(updated["sweeps"]["N"])
+
+    def give_up(self, import_id: str, error: str, now: datetime) -> bool:
+        """Ends an import of which nobody can say what it did; False if it has ended."""
+        return self._end(import_id, Status.FAILED, Counts(), error, now)
+
+    def follow_again(self, import_id: str, now: datetime) -> int:
+        """Has everything done again that follows an import's end, unless it was done; returns how often by now,
+        0 where it was done."""
+        try:
+            updated = self._update(
+                import_id,
+                "report = :due, deadline = :deadline, reportTries = if_not_exists(reportTries, :zero) + :one",
+                {
+                    ":due": REPORT_DUE,
+                    ":deadline": _follow_deadline(now),
+                    ":zero": 0,
+                    ":one": 1,
+                    ":reporting": _REPORTING,
+                },
+                {"#open": "open"},
+                condition="#open = :reporting",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return 0
+        return int(updated["reportTries"]["N"])
+
+    def set_reported(self, import_id: str, now: datetime) -> None:
+        """Notes that the report and the results are there that follow an import's end, so that it is shown."""
+        self._update(
+            import_id,
+            "report = :shown, reportedAt = :now",
+            {":shown": _REPORT_SHOWN, ":now": now.isoformat()},
+            {},
+            condition="attribute_exists(importId)",
         )
 
-    def set_reported(self, import_id: str) -> None:
-        """Notes that everything is there that follows an import's end."""
+    def set_followed(self, import_id: str) -> None:
+        """Notes that everything has followed an import's end."""
         self._update(
             import_id,
             "report = :done",
             {":done": _REPORT_DONE},
-            {},
+            {"#open": "open"},
+            remove=("#open", "deadline"),
             condition="attribute_exists(importId)",
         )
 
@@ -304,18 +385,12 @@ class ImportTable:
         now: datetime,
         condition: str | None = None,
     ) -> bool:
+        values = _end_values(status, counts, error, now)
         return self._update_open(
             import_id,
-            "#status = :status, counts = :counts, #error = :error, completedAt = :now, report = :due",
-            {
-                ":status": status.value,
-                ":counts": counts.as_dict(),
-                ":error": _shortened(error),
-                ":now": now.isoformat(),
-                ":due": REPORT_DUE,
-            },
-            {"#status": "status", "#error": "error"},
-            remove=("#open", "deadline"),
+            ", ".join(f"#{name} = :end_{name}" for name in values),
+            {f":end_{name}": value for name, value in values.items()},
+            {f"#{name}": name for name in values},
             condition=condition,
         )
 
@@ -352,8 +427,8 @@ class ImportTable:
         *,
         remove: Sequence[str] = (),
         condition: str,
-    ) -> None:
-        """Updates an import. Where its item has no room left, the column map goes.
+    ) -> Item:
+        """Updates an import; returns what was assigned. Where its item has no room left, the column map goes.
 
         The map is the one attribute that can be large, and an import must always have room to end.
         """
@@ -363,16 +438,36 @@ class ImportTable:
             "UpdateExpression": _expression(assignments, remove),
             "ConditionExpression": condition,
             "ExpressionAttributeValues": to_item(values),
+            "ReturnValues": "UPDATED_NEW",
         }
         if names:
             arguments["ExpressionAttributeNames"] = names
         try:
-            self._client.update_item(**arguments)
+            return self._client.update_item(**arguments).get("Attributes", {})
         except ClientError as error:
             if not is_item_too_large(error) or "columnMap" in assignments:
                 raise
             arguments["UpdateExpression"] = _expression(assignments, (*remove, "columnMap"))
-            self._client.update_item(**arguments)
+            return self._client.update_item(**arguments).get("Attributes", {})
+
+
+def _end_values(
+    status: Status, counts: Counts, error: str | None, now: datetime
+) -> dict[str, Value]:
+    """The attributes of an import that ends now."""
+    return {
+        "status": status.value,
+        "counts": counts.as_dict(),
+        "error": _shortened(error),
+        "completedAt": now.isoformat(),
+        "report": REPORT_DUE,
+        "open": _REPORTING,
+        "deadline": _follow_deadline(now),
+    }
+
+
+def _follow_deadline(now: datetime) -> int:
+    return int(now.timestamp()) + REPORT_RETRY_SECONDS
 
 
 def _expression(assignments: str, remove: Sequence[str]) -> str:
@@ -414,7 +509,9 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
         completed_at=(
             datetime.fromisoformat(values["completedAt"]) if values.get("completedAt") else None
         ),
-        reported=values.get("report") == _REPORT_DONE,
+        reported="reportedAt" in values or values.get("report") == _REPORT_DONE,
+        followed=values.get("report") == _REPORT_DONE,
+        report_tries=values.get("reportTries", 0),
         notes=tuple(Note(note["code"], note["message"]) for note in values.get("notes", ())),
     )
 

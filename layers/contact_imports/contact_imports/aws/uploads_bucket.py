@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.errors import MessageError
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypedDict
 from botocore.exceptions import ClientError
 
 from contact_imports.aws.byte_stream import ByteStream
-from contact_imports.aws.errors import is_gone
+from contact_imports.aws.errors import error_code, is_gone, is_refused
 from contact_imports.aws.object_stream import CHUNK_BYTES, object_chunks
 from contact_imports.files.plain_file import PlainFile
 from contact_imports.model.import_job import UPLOAD_FORM_SECONDS, Upload
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
+_HEAD_REFUSED = {"400", "403"}
 _KEY = re.compile(r"imports/(?P<project_id>[^/]+)/(?P<import_id>[0-9a-f]{24})\.csv")
 _DROP_KEY = re.compile(r"drop/(?P<project_id>[A-Za-z0-9_-]{1,64})/(?:.*[^/])", re.DOTALL)
 
@@ -42,21 +43,26 @@ class UploadGoneError(Exception):
     """The object was deleted or replaced after its event was sent."""
 
 
+class UploadRefusedError(Exception):
+    """The object is there, but S3 does not let us read it. The message says so to people."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(
+            f"The file cannot be read: S3 refuses it ({code}). Store it in a class that can be read at once, "
+            "encrypted with the bucket's own key (not SSE-C, nor another KMS key)."
+        )
+
+
+class OutOfTimeError(Exception):
+    """The time is over in which an object was to be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImportKey:
     """Which import an object's key names; `import_id` is None for an object that was dropped."""
 
     project_id: str
     import_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class UploadDetails:
-    """When an object was made, and the metadata that its owner gave it, by lower-case name, as S3 gives it:
-    see decoded_metadata."""
-
-    made: datetime
-    metadata: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +102,11 @@ class Uploads:
         expires_at = now + timedelta(seconds=UPLOAD_FORM_SECONDS)
         return UploadForm(post["url"], post["fields"], MAX_FILE_BYTES, expires_at)
 
-    def details(self, upload: Upload) -> UploadDetails:
-        """The metadata of an object; raises UploadGoneError if it was deleted or replaced."""
+    def metadata(self, upload: Upload) -> Mapping[str, str]:
+        """The metadata that an object's owner gave it, by lower-case name, as S3 gives it: see decoded_metadata.
+
+        Raises UploadGoneError if it was deleted or replaced, UploadRefusedError if it cannot be read.
+        """
         try:
             if upload.version_id:
                 head = self._client.head_object(
@@ -108,16 +117,21 @@ class Uploads:
                     Bucket=self.bucket, Key=upload.key, IfMatch=f'"{upload.etag}"'
                 )
         except ClientError as error:
-            raise _gone_or(error, upload) from None
-        metadata = {name.lower(): value for name, value in head["Metadata"].items()}
-        return UploadDetails(head["LastModified"], metadata)
+            if error_code(error) in _HEAD_REFUSED:
+                # The answer to HEAD has no code. That to GET has.
+                self._body(upload, 0, 1).close()
+            raise _meant(error, upload) from None
+        return {name.lower(): value for name, value in head["Metadata"].items()}
 
-    def open(self, upload: Upload) -> PlainFile:
+    def open(self, upload: Upload, has_time: Callable[[], bool] = lambda: True) -> PlainFile:
         """The file as a stream, gunzipped; see PlainFile for what reading raises.
 
-        Reading also raises UploadGoneError, if the object was deleted or replaced.
+        Reading also raises UploadGoneError, if the object was deleted or replaced, UploadRefusedError, if it cannot
+        be read, and OutOfTimeError, once there is no time left.
         """
-        chunks = object_chunks(lambda offset: self._body(upload, offset), upload.size)
+        chunks = _in_time(
+            object_chunks(lambda offset: self._body(upload, offset), upload.size), has_time
+        )
         stored = io.BufferedReader(ByteStream(chunks), buffer_size=256 * 1024)
         return PlainFile(stored, upload.size)
 
@@ -133,13 +147,20 @@ class Uploads:
                 **version,
             )
         except ClientError as error:
-            raise _gone_or(error, upload) from None
+            raise _meant(error, upload) from None
         body = response["Body"]
         if "ContentRange" not in response:
             # A server may answer with the whole object (RFC 9110, 14.2).
             for start in range(0, offset, CHUNK_BYTES):
                 body.read(min(CHUNK_BYTES, offset - start))
         return body
+
+
+def _in_time(chunks: Iterator[bytes], has_time: Callable[[], bool]) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+        if not has_time():
+            raise OutOfTimeError
 
 
 def import_of_key(key: str) -> ImportKey | None:
@@ -172,5 +193,7 @@ def _import_key(project_id: str, import_id: str) -> str:
     return f"imports/{project_id}/{import_id}.csv"
 
 
-def _gone_or(error: ClientError, upload: Upload) -> Exception:
-    return UploadGoneError(upload.key) if is_gone(error) else error
+def _meant(error: ClientError, upload: Upload) -> Exception:
+    if is_gone(error):
+        return UploadGoneError(upload.key)
+    return UploadRefusedError(error_code(error)) if is_refused(error) else error

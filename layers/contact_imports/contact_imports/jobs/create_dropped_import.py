@@ -8,7 +8,7 @@ from datetime import datetime
 
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.report_files import ReportFiles, misplaced_result_key
-from contact_imports.aws.uploads_bucket import Uploads, decoded_metadata
+from contact_imports.aws.uploads_bucket import UploadRefusedError, Uploads, decoded_metadata
 from contact_imports.messages.option_fields import OptionFields, field_names, parse_fields
 from contact_imports.model.errors import RequestError, field_error
 from contact_imports.model.import_job import (
@@ -17,8 +17,9 @@ from contact_imports.model.import_job import (
     ImportOptions,
     Status,
     Upload,
-    dropped_import_id,
     iso,
+    new_import_id,
+    object_identity,
 )
 from contact_imports.model.spelling import nearest, shown
 
@@ -34,20 +35,40 @@ def record_dropped(
 ) -> str:
     """Records the import of a dropped object, unless that was done; returns its id.
 
-    Where its metadata cannot be understood the import has failed, saying why. Raises UploadGoneError.
+    Where the object cannot be read, or its metadata cannot be understood, the import has failed, saying why. Raises
+    UploadGoneError.
     """
-    details = uploads.details(upload)
-    import_id = dropped_import_id(details.made, uploads.bucket, upload)
-    refusal = None
     try:
-        options = read_metadata(details.metadata, project_id)
+        options = read_metadata(uploads.metadata(upload), project_id)
     except RequestError as error:
-        refusal = error.message
-        options = ImportOptions(None, delimiter=None)
+        reason = f"The object's metadata: {error.message}"
+        return record_failed(upload, project_id, uploads.bucket, reason, imports, now)
+    except UploadRefusedError as error:
+        return record_failed(upload, project_id, uploads.bucket, str(error), imports, now)
+    import_id = imports.id_of_dropped(object_identity(uploads.bucket, upload), new_import_id(now))
     job = Import(import_id, project_id, Status.PROCESSING, options, now, dropped_key=upload.key)
     imports.create(job, now)
-    if refusal:
-        imports.fail(import_id, f"The object's metadata: {refusal}", now)
+    return import_id
+
+
+def record_failed(
+    upload: Upload, project_id: str, bucket: str, reason: str, imports: ImportTable, now: datetime
+) -> str:
+    """Records the import of a dropped object as failed, unless it was recorded; returns its id. Asks S3 for nothing.
+
+    In one write: an open import without the object's options must never be seen, for it could be started.
+    """
+    import_id = imports.id_of_dropped(object_identity(bucket, upload), new_import_id(now))
+    job = Import(
+        import_id,
+        project_id,
+        Status.FAILED,
+        ImportOptions(None, delimiter=None),
+        now,
+        dropped_key=upload.key,
+        error=reason,
+    )
+    imports.create(job, now)
     return import_id
 
 

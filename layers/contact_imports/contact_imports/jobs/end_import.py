@@ -11,6 +11,7 @@ from contact_imports.aws.errors import error_code
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.row_queue import RowQueue
+from contact_imports.model.import_job import FOLLOW_TRIES
 
 GONE = "The uploaded file was replaced or deleted before it was read to its end."
 PROCESSOR_FAILED = "The file could not be processed, although it was tried several times."
@@ -20,6 +21,18 @@ OVERDUE = "The import did not end in time."
 SWEPT_AGAIN_AFTER = timedelta(hours=1)
 """When an overdue import that could not be ended is tried again. By then it comes after every other import that
 is overdue now, so it costs them one attempt an hour instead of one a sweep."""
+
+SWEEPS = 24
+"""How often an import that is overdue is tried to be ended with its counts. Then it is ended without."""
+
+UNREADABLE = (
+    "The import's record could not be read, so nobody can say which of its rows were imported."
+)
+
+IMPORT_AGAIN = "Import the file again."
+
+NOT_FOLLOWED = "NotFollowed"
+"""Why an import's end counts as followed although it was not: it was tried FOLLOW_TRIES times."""
 
 NOT_DONE = "PartitionsNotDone"
 """Why an overdue import has not ended although nothing was refused: a row batch was counted meanwhile."""
@@ -45,7 +58,7 @@ def stop_import(
     if job is None or job.ended:
         return False
     if job.partitions is None:
-        if imports.fail(import_id, f"{reason} Import the file again.", now):
+        if imports.fail(import_id, f"{reason} {IMPORT_AGAIN}", now):
             return True
         # It was started, or it ended, since it was read.
         job = imports.get(import_id)
@@ -75,9 +88,33 @@ def end_overdue_imports(
         if result is None or result.error is not None:
             # If this fails too, the import keeps its place in the next sweep.
             with suppress(Exception):
-                imports.postpone(import_id, now + SWEPT_AGAIN_AFTER)
+                swept = imports.postpone(import_id, now + SWEPT_AGAIN_AFTER)
+                if swept >= SWEEPS and result is not None and result.error != NOT_DONE:
+                    imports.give_up(import_id, UNREADABLE, now)
         if result is not None:
             yield result
+
+
+def follow_ends_again(
+    imports: ImportTable, now: datetime, has_time: Callable[[], bool]
+) -> Iterator[SweptImport]:
+    """Has everything done again that follows the ends of which not everything was done in time, while `has_time`.
+
+    After FOLLOW_TRIES an end counts as followed, and is yielded with an error. Raises only what reading the list
+    raises.
+    """
+    for import_id in imports.unfollowed(now):
+        if not has_time():
+            return
+        try:
+            tries = imports.follow_again(import_id, now)
+            if tries > FOLLOW_TRIES:
+                imports.set_followed(import_id)
+                yield SweptImport(import_id, NOT_FOLLOWED)
+            elif tries:
+                yield SweptImport(import_id)
+        except Exception as error:
+            yield SweptImport(import_id, error_code(error))
 
 
 def _end_overdue(

@@ -12,7 +12,12 @@ from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.report_files import ReportFiles
 from contact_imports.aws.row_queue import OrderedSender, RowQueue
 from contact_imports.aws.tags_table import TagTable
-from contact_imports.aws.uploads_bucket import UploadGoneError, Uploads, import_of_key
+from contact_imports.aws.uploads_bucket import (
+    UploadGoneError,
+    UploadRefusedError,
+    Uploads,
+    import_of_key,
+)
 from contact_imports.files.contact_file import (
     ContactFile,
     open_contact_file,
@@ -103,6 +108,9 @@ def process_upload(
         return Processed("failed", import_id)
     except UploadGoneError:
         stop_import(import_id, GONE, imports, queue, now)
+        return Processed("failed", import_id)
+    except UploadRefusedError as error:
+        stop_import(import_id, str(error), imports, queue, now)
         return Processed("failed", import_id)
     except OSError as error:
         # Trying it again fills the disk again.

@@ -31,6 +31,16 @@ processor has had its time."""
 REPORT_SECONDS = 15 * 60
 """How long an import that has ended waits for its failed-rows report before its end is shown without."""
 
+REPORT_RETRY_SECONDS = 3600
+"""How long after an import's end, or after the last try, the schedule has done again what follows the end. The
+stream's own tries of one report are over by then."""
+
+REPORT_TRIES = 3
+"""How many times the schedule has an import's report tried again. The last of these goes without the report."""
+
+FOLLOW_TRIES = 6
+"""How many times it has everything tried again that follows an end. Then the end counts as followed."""
+
 IMPORT_DEADLINE_SECONDS = 26 * 3600
 """How long an import may run after its file was checked before what is left of it is failed. Above the
 row queue's retention, so that no row of it can still be under way."""
@@ -109,7 +119,8 @@ class Import:
     """One import job. `partitions` is None until its file has been checked; `upload` until it was claimed.
 
     `dropped_key` is the object that was dropped into the bucket, None for the API's imports. `reported`
-    says that everything that follows its end is there; `notes` are what was skipped and chosen in the file.
+    says that the report and the results are there that follow its end, `followed` that the event was sent as
+    well, `report_tries` how often the schedule had all this done again; `notes` are what was skipped and chosen in the file.
     """
 
     id: str
@@ -126,6 +137,8 @@ class Import:
     error: str | None = None
     completed_at: datetime | None = None
     reported: bool = False
+    followed: bool = False
+    report_tries: int = 0
     notes: tuple[Note, ...] = ()
 
     @property
@@ -163,14 +176,10 @@ def new_import_id(now: datetime) -> str:
     return (seconds + secrets.token_bytes(_ID_RANDOM_BYTES)).hex()
 
 
-def dropped_import_id(made: datetime, bucket: str, upload: Upload) -> str:
-    """The id of an object's import: the time it was made, then a hash of what it is.
-
-    The same object has the same id, however often it is told of; the next one under its key has another.
-    """
+def object_identity(bucket: str, upload: Upload) -> str:
+    """What an object is: the same however often it is told of; the next one under its key has another."""
     identity = "\0".join((bucket, upload.key, upload.version_id or upload.etag))
-    seconds = int(made.timestamp()).to_bytes(_ID_TIME_BYTES, "big")
-    return (seconds + hashlib.sha256(identity.encode()).digest()[:_ID_RANDOM_BYTES]).hex()
+    return hashlib.sha256(identity.encode()).hexdigest()
 
 
 def import_time(import_id: str) -> datetime:
