@@ -58,67 +58,7 @@ def failed(result: ReferenceImport) -> list[tuple[int, str]]:
     return [(error.row, error.code) for error in result.errors]
 
 
-def test_a_stray_quote_fails_its_row_and_swallows_none() -> None:
-    result = imported((INPUTS / "quotes-stray-open-swallows-rows.csv").read_bytes())
-    assert values(result) == {
-        "y@example.com": {"name": "Bob", "City": "Rome"},
-        "z@example.com": {"name": "Cy", "City": "Oslo"},
-        "w@example.com": {"name": "Di", "City": "Bern"},
-    }
-    assert failed(result) == [(2, "malformed_quoting")]
-    assert "Cell 2 of line 2" in result.errors[0].message
-
-
-def test_a_stray_quote_does_not_swallow_251_contacts() -> None:
-    content = (INPUTS / "quotes-swallow-251-contacts.csv").read_bytes()
-    result = imported(content)
-    lines = content.decode().splitlines()
-    assert result.total == len(lines) - 1
-    assert failed(result) == [(2, "malformed_quoting")]
-    assert set(result.contacts) == {line.split(",")[0] for line in lines[2:]}
-
-
-def test_blanks_around_quotes_are_no_data() -> None:
-    result = imported((INPUTS / "quotes-space-before.csv").read_bytes())
-    assert values(result) == {
-        "x@example.com": {"name": "Lee, Ann", "City": "Paris"},
-        "y@example.com": {"name": "Bob", "City": "Rome"},
-        "z@example.com": {"name": 'say "hi"', "City": "Oslo"},
-    }
-
-
-def test_quotes_around_quotes_fail_their_rows() -> None:
-    result = imported((INPUTS / "quotes-doubled-around-cell.csv").read_bytes())
-    assert failed(result) == [(2, "malformed_quoting"), (3, "malformed_quoting")]
-
-
-def test_backslash_escapes_are_recognised() -> None:
-    result = imported((INPUTS / "quotes-backslash-escaped.csv").read_bytes())
-    assert values(result) == {
-        "x@example.com": {"Id": "1", "Note": 'naka naka , "who\'s there?" shish'},
-        "y@example.com": {"Id": "2", "Note": "plain"},
-    }
-    result = imported((INPUTS / "quotes-backslash-shifts-short-row.csv").read_bytes())
-    assert values(result) == {
-        "x@example.com": {"Note": 'a "q", b', "City": "Paris"},
-        "y@example.com": {"Note": "ok", "City": "Rome", "Zip": "001"},
-    }
-
-
-def test_a_quote_that_is_not_escaped_fails_its_row_in_a_file_with_backslashes() -> None:
-    result = imported((INPUTS / "quotes-backslash-and-inch.csv").read_bytes())
-    assert values(result) == {
-        "x@example.com": {"Id": "1", "Note": 'a "quoted", word', "City": "Paris"},
-        "z@example.com": {"Id": "3", "Note": "ok", "City": "Oslo"},
-    }
-    assert failed(result) == [(3, "malformed_quoting")]
-
-
-def test_quotes_around_whole_lines_have_a_message_of_their_own() -> None:
-    content = (INPUTS / "quotes-whole-line.csv").read_bytes()
-    with pytest.raises(FileError, match="Each line from line 1 on is in quotes as a whole"):
-        opened(content)
-    # A header of one cell may have a delimiter in it where somebody says so.
+def test_a_header_of_one_cell_may_have_a_delimiter_in_it_where_the_column_map_says_so() -> None:
     options = ImportOptions(ColumnMap(email="Email,Name"))
     file = open_contact_file(stream(b'"Email,Name"\na@example.com\n'), options)
     assert [record for _, record in file.reader] == [["a@example.com"]]
