@@ -745,6 +745,18 @@ CASES = (
         Refused("UNREADABLE_FILE", "Each line from line 1 on is in quotes as a whole", {"line": 1}),
     ),
     Case(
+        "Quoting",
+        "quotes-whole-rows.csv",
+        "quotes around whole rows fail them; the report of failed rows has their values in cells of their own",
+        Imported(
+            {"z@example.com": contact({"City": "Oslo"}, name="Cy")},
+            failed={
+                2: (BAD_QUOTES, "Line 2 is in quotes as a whole"),
+                3: (BAD_QUOTES, "Line 3 is in quotes as a whole"),
+            },
+        ),
+    ),
+    Case(
         "Formulas",
         "formula-in-failed-rows.csv",
         "a value that begins with `=` is stored as it is; the failed rows are reported as they were",

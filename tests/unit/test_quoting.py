@@ -16,7 +16,7 @@ from contact_imports.files.contact_file import ContactFile, open_contact_file
 from contact_imports.files.failed_rows import ReportWriter, failed_rows
 from contact_imports.files.plain_file import PlainFile
 from contact_imports.files.quoting import MalformedRecord
-from contact_imports.files.records import RecordReader, read_records
+from contact_imports.files.records import RecordReader
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.errors import FileError
 from contact_imports.model.import_job import ImportOptions
@@ -225,12 +225,12 @@ def test_whatever_is_well_formed_is_read_by_the_rule(text: str) -> None:
     except MalformedError:
         # Then there is a refusal, or a record that says that it is malformed.
         try:
-            found = [record for _, record in read_records(io.BytesIO(content), "utf-8", ",")]
+            found = [record for _, record in RecordReader(io.BytesIO(content), "utf-8", ",")]
         except FileError:
             return
         assert any(isinstance(record, MalformedRecord) for record in found)
         return
-    assert [record for _, record in read_records(io.BytesIO(content), "utf-8", ",")] == expected
+    assert [record for _, record in RecordReader(io.BytesIO(content), "utf-8", ",")] == expected
 
 
 @fuzz
@@ -410,3 +410,51 @@ def test_lines_are_those_of_the_file(name: str) -> None:
     file = opened(content)
     lines = [(number, file.reader.line) for number, _ in file.reader]
     assert lines == [(n, n) for n in range(2, content.count(b"\n") + 1)]
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "cells"),
+    [
+        ("Email,Name,City", '"a@example.com,Ann,Paris"', ["a@example.com", "Ann", "Paris"]),
+        ("Email,Name,City", ' "a@example.com,""Lee, Ann"",Paris" ', ["a@example.com", "Lee, Ann", "Paris"]),
+        ("Email,Name,City", '"a@example.com,""Lee\nAnn"",Paris"', ["a@example.com", "Lee\nAnn", "Paris"]),
+        ("Name;Email", '"Ann;a@example.com"', ["Ann", "a@example.com"]),
+        # The cells that there seem to be are not as many as the header's.
+        ("Email,Name,City", '"a@example.com,Ann"', ["", "", ""]),
+        ("Email,Name", '"a@example.com,Ann,Paris"', ["", ""]),
+    ],
+)  # fmt: skip
+def test_quotes_around_a_whole_row_fail_it_with_a_message_of_their_own(
+    header: str, row: str, cells: list[str]
+) -> None:
+    delimiter = ";" if ";" in header else ","
+    full = delimiter.join(
+        "b@example.com" if name == "Email" else "x" for name in header.split(delimiter)
+    )
+    content = f"{header}\n{full}\n{row}\n{full}\n".encode()
+    result = imported(content, delimiter)
+    assert failed(result) == [(3, "malformed_quoting")]
+    assert "Line 3 is in quotes as a whole" in result.errors[0].message
+    _, of_report = csv.reader(
+        io.StringIO(report_of(content).decode("utf-8-sig"), newline=""), delimiter=delimiter
+    )
+    assert of_report[: len(cells)] == cells
+    assert of_report[len(cells)] == row
+
+
+@pytest.mark.parametrize(
+    ("row", "code"),
+    [
+        ('"a@example.com,c@example.com"', "invalid_email"),
+        ('"Ann, of Paris"', "invalid_email"),
+        ('"mailto:a@example.com?subject=Hi, Ann"', None),
+        ('"a@example.com,"', None),
+        ('"""Lee, Ann"" <a@example.com>"', None),
+    ],
+)
+def test_a_short_row_whose_one_cell_has_a_delimiter_is_judged_by_its_email(
+    row: str, code: str | None
+) -> None:
+    result = imported(f"Email,Name\nb@example.com,B\n{row}\nb@example.com,B\n".encode())
+    assert failed(result) == ([(3, code)] if code else [])
+    assert ("a@example.com" in result.contacts) is (code is None)

@@ -139,15 +139,15 @@ class Uploads:
             except (ResponseStreamingError, ShortReadError, HTTPError):
                 continue
 
-    def _body(self, upload: Upload, offset: int, end: int | None = None) -> StreamingBody:
-        """The object's bytes from `offset` on, to `end` or, where S3 takes no ranges, to its own end."""
+    def _body(self, upload: Upload, offset: int) -> StreamingBody:
+        """The object's bytes from `offset` on."""
         version: _Version = {"VersionId": upload.version_id} if upload.version_id else {}
         try:
             response = self._client.get_object(
                 Bucket=self.bucket,
                 Key=upload.key,
                 IfMatch=f'"{upload.etag}"',
-                Range=f"bytes={offset}-{'' if end is None else end - 1}",
+                Range=f"bytes={offset}-",
                 **version,
             )
         except ClientError as error:

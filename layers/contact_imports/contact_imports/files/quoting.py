@@ -8,6 +8,7 @@ was written (`shown_escapes`).
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Iterator
 from copy import copy
@@ -16,6 +17,7 @@ from itertools import islice, tee
 from typing import Literal
 
 from contact_imports.model.errors import RowError
+from contact_imports.model.identity import email_identity
 from contact_imports.model.limits import MAX_CELL_CHARS
 
 Fault = Literal["text after quote", "escaped line end", "never closed", "too long"]
@@ -113,14 +115,6 @@ def is_address(cell: str) -> bool:
     return _ADDRESS.fullmatch(cell.strip().strip(_AROUND_ADDRESS)) is not None
 
 
-def is_whole_line(header: list[str], delimiter: str) -> bool:
-    """Whether a header is one cell that looks like a line of names, so that quotes were put around whole lines.
-
-    Only a quoted cell can have the delimiter in it.
-    """
-    return len(header) == 1 and any(name.strip() for name in header[0].split(delimiter)[1:])
-
-
 def scan_record(lines: Iterator[str], delimiter: str, *, escapes: bool) -> Scan:
     """Reads the record that begins with the next of a file's physical lines, which keep their line ends.
 
@@ -181,6 +175,27 @@ def loose_cells(line: str, delimiter: str) -> list[str] | None:
         if end >= len(text):
             return cells
         position = end + 1
+
+
+def quoted_row(scan: Scan, shape: Shape, delimiter: str) -> list[str] | None:
+    """The cells of a row that was put in quotes as a whole, so that it was read as one cell; None if it is no such row.
+
+    It is one if the text in the quotes is a record with an address where the email is, and with another value. A cell
+    that means one address, such as `mailto:ann@example.org?subject=Hi, Ann`, is an email, and one that has nothing but
+    addresses is two of them.
+    """
+    if shape.email is None or shape.width == 1 or len(scan.cells) != 1:
+        return None
+    (cell,) = scan.cells
+    if delimiter not in cell or not scan.lines[0].lstrip().startswith('"'):
+        return None
+    inner = scan_record(io.StringIO(cell, newline=""), delimiter, escapes=False)
+    cells = inner.cells
+    if inner.fault is not None or len(cells) <= shape.email or not is_address(cells[shape.email]):
+        return None
+    if is_address(email_identity(cell)) or all(is_address(one) for one in cells if one.strip()):
+        return None
+    return cells
 
 
 def shown_escapes(lines: Iterable[str], delimiter: str) -> bool | None:

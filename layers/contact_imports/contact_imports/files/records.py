@@ -16,7 +16,6 @@ from copy import copy
 from operator import itemgetter
 from typing import TYPE_CHECKING, BinaryIO
 
-from contact_imports.files.encoding import HEAD_BYTES
 from contact_imports.files.formulas import restore_formulas
 from contact_imports.files.quoting import (
     MalformedRecord,
@@ -27,6 +26,7 @@ from contact_imports.files.quoting import (
     has_plain_backslash,
     is_address,
     loose_cells,
+    quoted_row,
     scan_record,
     shown_escapes,
 )
@@ -45,28 +45,11 @@ Block = tuple[int, list[list[str]]]
 
 _Search = Callable[[str], re.Match[str] | None]
 
-DELIMITERS = (",", ";", "\t", "|")
-"""Those that `likely_delimiter` tells apart; where two fit as well, the first."""
-
 _BLOCK_RECORDS = 64  # few, since each may be megabytes
 _HEAD_CHARS = 65_536
 """What is looked at for backslash escapes before the first record is read."""
 _BLANK_LINES = 20
 """How many lines after a damaged one may be blank before the one that shows whether it is a row."""
-
-
-def likely_delimiter(head: bytes, encoding: str) -> str:
-    """The delimiter that splits a file's header into the most columns, from its first HEAD_BYTES."""
-    text = head[:HEAD_BYTES].decode(encoding, errors="ignore")
-    lines = [line for line in text.splitlines(keepends=True) if line.strip()]
-
-    def columns(delimiter: str) -> int:
-        try:
-            return len(next(csv.reader(lines, delimiter=delimiter), []))
-        except csv.Error:
-            return 0
-
-    return max(DELIMITERS, key=columns)
 
 
 class RecordReader:
@@ -185,6 +168,8 @@ class RecordReader:
         uneven = [record for record in records if len(record) != width]
         if (uneven or self._rest_before) and self._may_lack_quotes(records, shape):
             return True
+        if any(len(record) == 1 and self._delimiter in record[0] for record in uneven):
+            return True
         if len(lines) == len(records):
             return False
         # An address that a cell swallowed is none of those that the records have.
@@ -261,6 +246,13 @@ class RecordReader:
                     f"{self._next_line + swallowed} looks like a row of its own. Close the quote where the cell "
                     "ends, or take the line breaks out if it is one value.",
                 )
+        if shape is not None and (cells := quoted_row(scan, shape, self._delimiter)) is not None:
+            self._rest_before = False
+            why = (
+                f"Line {self._next_line} is in quotes as a whole, so all its values are in one cell. "
+                "Remove the quotes around the line."
+            )
+            return self._malformed(scan.lines, cells, why), len(scan.lines)
         is_rest = shape is not None and shape.is_rest(scan.cells)
         if scan.dangling and (is_rest or self._rest_before):
             raise FileError(
@@ -373,24 +365,9 @@ def _quotes_after_blanks(delimiter: str) -> tuple[_Search, _Search]:
     return quick.search, re.compile(rf'(?:^|[{mark}\r\n]){blank}+"').search
 
 
-def read_records(file: BinaryIO, encoding: str, delimiter: str) -> Iterator[Record]:
-    """Every record of a file, as RecordReader gives them."""
-    return iter(RecordReader(file, encoding, delimiter))
-
-
 def is_blank(record: list[str]) -> bool:
     """Whether a record is a blank line: nothing in any cell that can be seen (so is a lone Ctrl-Z)."""
     return not any(cell.strip() and clean_value(cell) for cell in record)
-
-
-def read_header(records: Iterator[Record]) -> list[str]:
-    """The first record that is not blank; raises FileError where there is none, or where it is malformed."""
-    for number, record in records:
-        if isinstance(record, MalformedRecord):
-            raise FileError("UNREADABLE_FILE", record.error(number).message)
-        if not is_blank(record):
-            return record
-    raise FileError("EMPTY_FILE", "The file is empty. Its first line must name the columns.")
 
 
 def _too_long(line: int) -> str:

@@ -41,11 +41,6 @@ def partition_count(size: int) -> int:
     return max(1, min(MAX_PARTITIONS, -(-size // PARTITION_BYTES)))
 
 
-def partition_of(email: str, partitions: int) -> int:
-    """The partition that every row of an email goes to, which is given as its identity."""
-    return crc32(email.encode()) % partitions
-
-
 def email_of(record: list[str], columns: Columns) -> str:
     """The identity of the email that a record is of; of one that has too many cells as well."""
     position = columns.positions[0]
@@ -167,7 +162,7 @@ def row_batches(
         for number, record in enumerate(records, first):
             rejected, email, encoded = None, b"", b""
             # Nearly every row is as wide as the header and has a plain email: then there is little to look at.
-            # What email_identity and partition_of do is done here without the calls.
+            # What email_identity does is done here without the call.
             if len(record) == width:
                 cells = pick(record)
                 email = cells[0].strip().encode().translate(PLAIN_BYTES)
