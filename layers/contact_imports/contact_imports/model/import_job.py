@@ -1,4 +1,4 @@
-"""An import: what was asked for, how far it is, how it ended."""
+"""An import: its options, its progress and its end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ID_TIME_BYTES, _ID_RANDOM_BYTES = 4, 8
 
 
 class Status(StrEnum):
-    """Where an import is; the first two are open, the others its end."""
+    """The state of an import. The first two are open, the others are final."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -49,8 +49,8 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What the sender chose. A column map, a delimiter or an encoding (the name of Python's codec) that is None
-    is found in the file, and so is `header_record`, the number of the record that names the columns."""
+    """What the sender chose. If the column map, the delimiter, the encoding (the name of Python's codec) or
+    `header_record` (the header's record number, from 1) is None, it is found in the file."""
 
     column_map: ColumnMap | None
     on_conflict: OnConflict = OnConflict.UPSERT
@@ -64,8 +64,8 @@ class ImportOptions:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One object, known by its ETag (without quotes), and by its version where the bucket has versions;
-    `size` in bytes."""
+    """One object, identified by its ETag (without quotes), and by its version if the bucket has versions. `size` is in
+    bytes."""
 
     key: str
     etag: str
@@ -75,7 +75,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Rows of the file, and what became of them so far."""
+    """How many rows the file has, and how many have each result so far."""
 
     total: int = 0
     created: int = 0
@@ -85,7 +85,7 @@ class Counts:
 
     @property
     def settled(self) -> int:
-        """Rows that have an outcome."""
+        """The number of rows that have a result."""
         return self.created + self.updated + self.skipped + self.failed
 
     @classmethod
@@ -106,10 +106,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One import job. `partitions` is None until its file has been checked; `upload` until it was claimed.
+    """One import. `partitions` is None until its file was checked, `upload` until a processor claimed it.
 
-    `dropped_key` is the object that was dropped into the bucket, None for the API's imports. `reported`
-    says that everything that follows its end is there; `notes` are what was skipped and chosen in the file.
+    `dropped_key` is the key of the object that was dropped, or None if the import was made with the API. `reported` is
+    whether all that follows its end is there. `notes` say what was skipped and chosen in the file.
     """
 
     id: str
@@ -134,7 +134,7 @@ class Import:
         return self.status in (Status.COMPLETED, Status.FAILED)
 
     def end_is_shown(self, now: datetime) -> bool:
-        """Whether it has ended, and the report of its failed rows is there or will not come any more."""
+        """Whether it has ended, and the report of its failed rows is there or no longer expected."""
         if not self.ended or self.completed_at is None:
             return False
         waiting = bool(self.counts.failed) and not self.reported
@@ -143,7 +143,7 @@ class Import:
     def as_api(self, now: datetime) -> dict[str, Any]:
         """The `data` of the contract's ApiResponseContactImportStatus.
 
-        An import whose report is being made is still `processing`, so that who sees its end finds it.
+        While its report is being written, an import is still `processing`, so that the report is there when it has ended.
         """
         shown = self.end_is_shown(now)
         return {
@@ -166,7 +166,7 @@ def new_import_id(now: datetime) -> str:
 def dropped_import_id(made: datetime, bucket: str, upload: Upload) -> str:
     """The id of an object's import: the time it was made, then a hash of what it is.
 
-    The same object has the same id, however often it is told of; the next one under its key has another.
+    Every event of the same object gives the same id. The next object with its key has another one.
     """
     identity = "\0".join((bucket, upload.key, upload.version_id or upload.etag))
     seconds = int(made.timestamp()).to_bytes(_ID_TIME_BYTES, "big")
