@@ -200,9 +200,9 @@ def test_what_a_malformed_row_was_is_in_the_report_and_does_not_pass_unmended() 
     }
 
 
-def report_of(content: bytes) -> bytes:
-    errors = imported(content).errors
-    file = opened(content)
+def report_of(content: bytes, delimiter: str | None = None) -> bytes:
+    errors = imported(content, delimiter).errors
+    file = opened(content, delimiter)
     out = bytearray()
     writer = ReportWriter(out.extend, file.delimiter, file.header, file.columns)
     for row in failed_rows(file.reader, iter(errors)):
@@ -261,9 +261,10 @@ def test_the_fast_way_and_the_exact_one_are_the_same(text: str) -> None:
     exact = records(None)
     assert len(fast) == len(exact) == len(expected) - 1
     for quick, slow, record in zip(fast, exact, expected[1:], strict=True):
-        # Text that obeys the rule is malformed only where a row with too many cells lacks a quote.
+        # Text that obeys the rule is malformed only where a row with too many cells lacks a quote, and where a row
+        # is in quotes as a whole.
         if quick[3] is MalformedRecord:
-            assert len(record) > 2
+            assert len(record) > 2 or (len(record) == 1 and "@" in record[0] and "," in record[0])
         else:
             assert quick == slow
             assert quick[2] == record
@@ -458,3 +459,34 @@ def test_a_short_row_whose_one_cell_has_a_delimiter_is_judged_by_its_email(
     result = imported(f"Email,Name\nb@example.com,B\n{row}\nb@example.com,B\n".encode())
     assert failed(result) == ([(3, code)] if code else [])
     assert ("a@example.com" in result.contacts) is (code is None)
+
+
+@fuzz
+@given(st.lists(st.tuples(plain, plain, st.booleans()), min_size=1, max_size=100), written_as)
+def test_rows_in_quotes_as_a_whole_fail_and_have_their_values_in_the_report(
+    people: list[tuple[str, str, bool]], dialect: dict[str, Any]
+) -> None:
+    text = io.StringIO(newline="")
+    rows = [(f"p{number}@example.com", note, city) for number, (note, city, _) in enumerate(people)]
+    csv.writer(text, **dialect).writerow(("Email", "Note", "City"))
+    for row, (note, city, wrapped) in zip(rows, people, strict=True):
+        line = io.StringIO(newline="")
+        csv.writer(line, **dialect).writerow(row)
+        record = line.getvalue().removesuffix("\r\n")
+        quoted = '"' + record.replace('"', '""') + '"'
+        text.write(f"{quoted if wrapped and note + city else record}\r\n")
+    content = text.getvalue().encode()
+    result = imported(content, dialect["delimiter"])
+    failing = [
+        number for number, (note, city, wrapped) in enumerate(people) if wrapped and note + city
+    ]
+    assert failed(result) == [(number + 2, "malformed_quoting") for number in failing]
+    others = people_of([(note, city) for note, city, _ in people])
+    for number in failing:
+        del others[f"p{number}@example.com"]
+    assert values(result) == others
+    report = csv.reader(
+        io.StringIO(report_of(content, dialect["delimiter"]).decode("utf-8-sig"), newline=""),
+        delimiter=dialect["delimiter"],
+    )
+    assert [tuple(row[:3]) for row in report][1:] == [rows[number] for number in failing]

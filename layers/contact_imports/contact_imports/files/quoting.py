@@ -180,9 +180,8 @@ def loose_cells(line: str, delimiter: str) -> list[str] | None:
 def quoted_row(scan: Scan, shape: Shape, delimiter: str) -> list[str] | None:
     """The cells of a row that is in quotes as a whole and was read as one cell; None for any other row.
 
-    The text in the quotes must be a record with an address where the email is and another value. A cell that means one
-    address, such as `mailto:ann@example.org?subject=Hi, Ann`, is an email. A cell with nothing but addresses has several
-    emails.
+    The text in the quotes must be a record with an address where the email is. A cell that means one address, such as
+    `mailto:ann@example.org?subject=Hi, Ann`, is an email, and one with several addresses and nothing else has several.
     """
     if shape.email is None or shape.width == 1 or len(scan.cells) != 1:
         return None
@@ -197,8 +196,9 @@ def quoted_row(scan: Scan, shape: Shape, delimiter: str) -> list[str] | None:
         or not is_bare_address(cells[shape.email])
     ):
         return None
-    if is_bare_address(email_identity(cell)) or all(
-        is_bare_address(one) for one in cells if one.strip()
+    values = [one for one in cells if one.strip()]
+    if is_bare_address(email_identity(cell)) or (
+        len(values) > 1 and all(map(is_bare_address, values))
     ):
         return None
     return cells
