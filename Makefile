@@ -18,7 +18,7 @@ TOOLS := .local/tools
 SETUP := .venv/.made $(TOOLS)/sam/.made $(TOOLS)/ministack/.made
 AWS_CLI := $(TOOLS)/aws/.made
 
-.PHONY: help setup demo up down build deploy test test-long chaos soak bench fuzz lint format lock sample key revoke-key clean
+.PHONY: help setup demo up down build deploy test test-long chaos soak bench fuzz conformance lint format lock sample key revoke-key clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -80,6 +80,9 @@ bench: $(SETUP) $(TOOLS)/bench/.made ## measure speed and cost beside others; wr
 fuzz: $(SETUP) ## forms, column maps and files of all sorts, for FUZZ_MINUTES
 	@end=$$(($$(date +%s) + 60 * $(FUZZ_MINUTES))); while [ $$(date +%s) -lt $$end ]; do \
 	  FUZZ_EXAMPLES=5000 $(PY) -m pytest -q -p no:cacheprovider tests/unit/test_fuzz.py tests/unit/test_quoting.py || exit 1; done
+
+conformance: .venv/.made ## write the table of docs/files.md anew, from tests/conformance.py
+	@PYTHONPATH=layers/contact_imports $(PY) -m tests.conformance
 
 lint: $(SETUP) ## ruff, mypy, sam validate
 	@.venv/bin/ruff check

@@ -169,6 +169,18 @@ class Pipeline:
         return contacts_of(self.dynamodb, self.contacts_table, project)
 
 
+def imports_of(pipeline: Pipeline, project: str) -> list[Import]:
+    """Every import of a project, newest first, read without the code under test."""
+    pages = pipeline.dynamodb.get_paginator("scan").paginate(TableName="ImportsTable")
+    found = [item for page in pages for item in page["Items"]]
+    ids = sorted(
+        {item["importId"]["S"] for item in found if item.get("projectId") == {"S": project}},
+        reverse=True,
+    )
+    jobs = [pipeline.imports.get(import_id) for import_id in ids]
+    return [job for job in jobs if job is not None]
+
+
 def contacts_of(dynamodb: Any, table: str, project: str) -> dict[str, Contact]:
     """All contacts of a project, read from the table without the code under test."""
     pages = dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)

@@ -24,22 +24,10 @@ from contact_imports.model.contact import OnBlank, OnConflict
 from contact_imports.model.import_job import Import, ImportOptions, Status, Upload, import_time
 from tests.events import Context, failure_event, handler, s3_event
 from tests.oracle import counts_of, expected
-from tests.pipeline import Pipeline
+from tests.pipeline import Pipeline, imports_of
 
 HEADER_SPEAKS = ImportOptions(None, delimiter=None)
 FILE = "E-mail Address;First Name;Plan\na@example.com;Zoë;pro\nno email;B;\na@example.com;;free\n"
-
-
-def imports_of(pipeline: Pipeline, project: str) -> list[Import]:
-    """Every import of a project, newest first, read without the code under test."""
-    pages = pipeline.dynamodb.get_paginator("scan").paginate(TableName="ImportsTable")
-    found = [item for page in pages for item in page["Items"]]
-    ids = sorted(
-        {item["importId"]["S"] for item in found if item.get("projectId") == {"S": project}},
-        reverse=True,
-    )
-    jobs = [pipeline.imports.get(import_id) for import_id in ids]
-    return [job for job in jobs if job is not None]
 
 
 def run(pipeline: Pipeline, project: str, event: dict[str, Any]) -> Import:

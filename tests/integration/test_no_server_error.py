@@ -17,9 +17,9 @@ from contact_imports.model import limits
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.import_job import Import, ImportOptions, Status, Upload, new_import_id
 from tests.events import Context, handler
-from tests.integration.test_drop_bucket import imports_of, run
+from tests.integration.test_drop_bucket import run
 from tests.multipart import CONTENT_TYPE, FIELDS, body
-from tests.pipeline import Pipeline
+from tests.pipeline import Pipeline, imports_of
 
 MAX_ITEM_BYTES = 400 * 1024
 """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""

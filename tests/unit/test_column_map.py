@@ -52,7 +52,7 @@ def test_every_field_of_the_contract_is_mapped() -> None:
         ({"email": "  "}, "email: string should have at least 1 character"),
         ({"email": 7}, "email: input should be a valid string"),
         ({"email": None}, "email: input should be a valid string"),
-        ({"email": "E", "firstname": "F"}, "firstname is no field of a contact"),
+        ({"email": "E", "firstname": "F"}, "firstname is not a field of a contact"),
         ({"email": "E", "firstName": None}, "firstName must be a CSV header's name, not null"),
         ({"email": "E", "firstName": ["F"]}, "firstName: input should be a valid string"),
         ({"email": "E", "customFields": "plan"}, "customFields: input should be an object"),

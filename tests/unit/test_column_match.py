@@ -10,7 +10,7 @@ from contact_imports.model.column_map import find_columns
 from contact_imports.model.column_match import (
     MAX_MATCHED_CHARS,
     MatchedColumns,
-    is_address,
+    is_one_address,
     match_columns,
     sample_row,
 )
@@ -184,11 +184,11 @@ def test_what_is_matched_is_found_again(header: list[str], rows: list[list[str]]
     "cell", ["a@x.com", " a@x.com ", "Ann <a@x.com>", "mailto:a@x.com", "<a@x.com>", "a@x.com;", "'a@x.com'", "\u200ba@x.com", "a@münchen.de"]
 )  # fmt: skip
 def test_addresses(cell: str) -> None:
-    assert is_address(cell)
+    assert is_one_address(cell)
 
 
 @pytest.mark.parametrize(
     "cell", ["", "@ann", "a@x", "ask a@x.com", "https://example.com/@ann", "a@x.com; b@x.com", "a@x.com;Ann", "1|a@x.com", "email=a@x.com"]
 )  # fmt: skip
 def test_what_is_no_address(cell: str) -> None:
-    assert not is_address(cell)
+    assert not is_one_address(cell)

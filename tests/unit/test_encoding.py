@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import random
-from pathlib import Path
 
 import pytest
 
@@ -22,9 +20,7 @@ from contact_imports.files.plain_file import PlainFile
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.errors import FileError
 from contact_imports.model.import_job import ImportOptions
-from local.stack import ROOT
 
-INPUTS = ROOT / "tests" / "inputs"
 HEADER = "Email,Name"
 COLUMN_MAP = ColumnMap(email="Email", name="Name")
 
@@ -317,40 +313,6 @@ def test_a_sample_is_of_the_whole_file() -> None:
     western = csv_of(*(f"René {n}" for n in range(20_000))).encode("cp1252")
     polish = csv_of(*(f"Wiśniewska Żółć {n}" for n in range(20_000))).encode("cp1250")
     assert refusal(western + polish).code == "ENCODING_UNCERTAIN"
-
-
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("encoding-bom-encoded-twice.csv", [["Email", "Name"], ["x@example.com", "Ann"]]),
-        ("header-bom-twice.csv", [["Email", "Name"], ["x@example.com", "Ann"]]),
-        ("encoding-bom-then-bad-byte.csv", 302),
-        ("encoding-one-cp1252-byte-in-utf8-file.csv", 302),
-        ("encoding-utf8-and-cp1252-lines.csv", 3),
-        ("encoding-cp1250.csv", "windows-1250"),
-        ("encoding-cp1251.csv", "windows-1251"),
-        ("encoding-shift-jis.csv", "shift_jis"),
-    ],
-)
-def test_the_inputs_of_bug_reports(name: str, expected: object, pack: type[bytes]) -> None:
-    content = pack((INPUTS / name).read_bytes())
-    if isinstance(expected, list):
-        assert read(content) == expected
-        return
-    error = refusal(content)
-    assert error.data is not None
-    if isinstance(expected, int):
-        assert (error.code, error.data["line"]) == ("UNREADABLE_FILE", expected)
-    else:
-        assert (error.code, error.data["line"]) == ("ENCODING_UNCERTAIN", 2)
-        assert error.data["candidates"][0] == expected
-
-
-def test_every_input_of_encodings_is_tested() -> None:
-    text = Path(__file__).read_text()
-    for path in INPUTS.glob("encoding-*"):
-        assert path.name in text
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from contact_imports.files.failed_rows import (
     spreadsheet_report,
 )
 from contact_imports.files.plain_file import PlainFile
-from contact_imports.files.records import DELIMITERS
+from contact_imports.files.table_start import DELIMITERS
 from contact_imports.model.column_map import REPORT_COLUMNS, ColumnMap
 from contact_imports.model.errors import RowError
 from contact_imports.model.import_job import ImportOptions

@@ -10,15 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contact_imports.model import identity
-from contact_imports.model.contact import Outcome
 from contact_imports.model.identity import contact_id, email_identity, readable_email
-from contact_imports.model.import_job import ImportOptions
 from contact_imports.model.row_validation import EmailProblem, email_problem, is_email
 from local.stack import ROOT
-from tests.oracle import expected
-from tests.reference import ReferenceImport
-
-INPUTS = ROOT / "tests" / "inputs"
 
 pieces = st.one_of(
     st.sampled_from(
@@ -274,69 +268,3 @@ def test_a_contacts_id_follows_from_its_project_and_email() -> None:
 @pytest.mark.parametrize("problem", EmailProblem)
 def test_every_reason_is_documented(problem: EmailProblem) -> None:
     assert f"| {problem} |" in (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
-
-
-# ------------------------------------------------------------------ files as people have them
-
-
-def imported(name: str) -> ReferenceImport:
-    return expected((INPUTS / name).read_bytes(), ImportOptions(None))
-
-
-def names(result: ReferenceImport) -> dict[str, str]:
-    return {email: contact.fields["name"] for email, contact in result.contacts.items()}
-
-
-def problems(result: ReferenceImport) -> dict[int, str]:
-    assert {error.code for error in result.errors} <= {"invalid_email"}
-    return {error.row: error.message for error in result.errors}
-
-
-def test_a_domain_in_three_forms_is_one_contact() -> None:
-    result = imported("email-idn-nfc-nfd-punycode.csv")
-    assert names(result) == {"info@xn--mnchen-3ya.example.com": "C"}
-    assert (result.counts[Outcome.CREATED], result.counts[Outcome.UPDATED]) == (1, 2)
-
-
-def test_a_local_part_in_two_forms_is_one_contact() -> None:
-    assert names(imported("email-local-part-nfd.csv")) == {"ren\u00e9@example.com": "B"}
-
-
-def test_invisible_characters_of_an_email_do_not_matter() -> None:
-    result = imported("email-invisible-characters.csv")
-    assert names(result) == {
-        "feff@example.com": "A",
-        "zwsp@example.com": "B",
-        "zwsp2@example.com": "C",
-        "mdash@example.com": "D",
-        "nbsp@example.com": "E",
-        "wj@example.com": "G",
-        "shy@example.com": "H",
-    }
-    assert problems(result) == {7: EmailProblem.BLANK_INSIDE}
-
-
-def test_control_characters_of_values_go() -> None:
-    assert names(imported("value-nul.csv")) == {"x@example.com": "Ann", "y@example.com": "Bob"}
-
-
-def test_addresses_are_unwrapped_or_the_reason_is_said() -> None:
-    result = imported("email-shapes.csv")
-    assert names(result) == {
-        "user@company.example": "3",
-        "ann@example.com": "12",
-        "ann2@example.com": "7",
-        "ann3@example.com": "9",
-        "ann4@example.com": "10",
-        "ann5@example.com": "11",
-        "ann9@example.com": "15",
-    }
-    assert problems(result) == {
-        2: EmailProblem.TWO_DOTS,
-        3: EmailProblem.DOT_AT_END,
-        5: EmailProblem.NO_PUBLIC_DOMAIN,
-        6: EmailProblem.CHARACTERS,
-        9: EmailProblem.TWO_ADDRESSES,
-        14: EmailProblem.TWO_ADDRESSES,
-        15: EmailProblem.TWO_ADDRESSES,
-    }

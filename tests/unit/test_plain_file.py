@@ -50,7 +50,7 @@ def test_the_bytes_are_counted_unpacked() -> None:
     ],
 )
 def test_damaged_gzip_is_an_error(damaged: bytes) -> None:
-    with pytest.raises(FileError, match="damaged or cut off") as refused:
+    with pytest.raises(FileError, match="damaged or truncated") as refused:
         read(damaged)
     assert refused.value.code == "UNREADABLE_FILE"
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,8 @@ from hypothesis import strategies as st
 
 from contact_imports.files.encoding import find_encoding
 from contact_imports.files.plain_file import PlainFile
-from contact_imports.files.records import (
-    DELIMITERS,
-    RecordReader,
-    is_blank,
-    likely_delimiter,
-    read_header,
-    read_records,
-)
+from contact_imports.files.records import RecordReader, is_blank
+from contact_imports.files.table_start import DELIMITERS
 from contact_imports.model.errors import FileError
 from contact_imports.model.limits import MAX_CELL_CHARS
 from local.stack import ROOT
@@ -30,7 +25,7 @@ def plain(content: bytes) -> PlainFile:
 
 
 def records(content: bytes, encoding: str = "utf-8-sig", delimiter: str = ",") -> list[list[str]]:
-    read = list(read_records(io.BytesIO(content), encoding, delimiter))
+    read = list(RecordReader(io.BytesIO(content), encoding, delimiter))
     assert [number for number, _ in read] == list(range(1, len(read) + 1))
     return [record for _, record in read]
 
@@ -77,39 +72,10 @@ def test_a_giant_cell_is_an_error_with_its_line() -> None:
         records(b"a\nb\n" + b"x" * (MAX_CELL_CHARS + 1))
 
 
-def test_the_header_is_the_first_record_with_something_in_it() -> None:
-    file = iter([(1, []), (2, [" ", ""]), (3, ["Email"]), (4, ["a@example.com"])])
-    assert read_header(file) == ["Email"]
-    assert next(file)[0] == 4
-
-
-def test_a_file_without_a_header_is_empty() -> None:
-    with pytest.raises(FileError, match="empty") as refused:
-        read_header(iter([(1, []), (2, ["  "])]))
-    assert refused.value.code == "EMPTY_FILE"
-
-
 def test_blank_records() -> None:
     assert is_blank([])
     assert is_blank(["", " \t", "\u00a0"])
     assert not is_blank(["", "0"])
-
-
-@pytest.mark.parametrize(
-    ("head", "delimiter"),
-    [
-        (b"Email;Name\n", ";"),
-        (b"Email\tName\tPhone, work\n", "\t"),
-        (b"Email|Name\n", "|"),
-        (b"Email,Name;x\n", ","),
-        (b"Email\n", ","),
-        (b"", ","),
-        (b'\n\n"a;b;c",Name\n', ","),
-        ("Email;Näme\n".encode()[:8], ";"),
-    ],
-)
-def test_the_likely_delimiter_makes_the_most_columns(head: bytes, delimiter: str) -> None:
-    assert likely_delimiter(head, "utf-8") == delimiter
 
 
 def test_the_line_of_a_record_is_where_it_starts() -> None:
@@ -141,8 +107,8 @@ def read_file(path: Path, delimiter: str) -> list[list[str]]:
     """A file's header and the rows after it, from its bytes, as the processor reads them."""
     content = path.read_bytes()
     encoding = find_encoding(plain(content))
-    records = read_records(io.BufferedReader(plain(content)), encoding, delimiter)
-    return [read_header(records), *(record for _, record in records)]
+    reader = RecordReader(io.BufferedReader(plain(content)), encoding, delimiter)
+    return list(itertools.dropwhile(is_blank, (record for _, record in reader)))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from contact_imports.files.records import read_records
+from contact_imports.files.records import RecordReader
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import Contact, OnConflict, Outcome
 from tests.reference import ReferenceImport, reference_import
@@ -26,7 +26,7 @@ COLUMN_MAP = ColumnMap(email="email", firstName="First", customFields={"plan": "
 
 def run(on_conflict: OnConflict, before: dict[str, Contact] | None = None) -> ReferenceImport:
     return reference_import(
-        read_records(io.BytesIO(FILE), "utf-8", ","),
+        RecordReader(io.BytesIO(FILE), "utf-8", ","),
         COLUMN_MAP,
         on_conflict=on_conflict,
         tags=["t"],

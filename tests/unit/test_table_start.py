@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contact_imports.files.records import Block, read_records
+from contact_imports.files.records import Block, RecordReader
 from contact_imports.files.table_end import MAX_FOOTER_RECORDS, TableRows
 from contact_imports.files.table_start import (
     HEADER_WITHIN_RECORDS,
@@ -237,7 +237,7 @@ def test_a_table_is_found_whatever_comes_before_it(
     ]
     text = "\n".join([*before, *lines, ""])
     table = find_table(text, DROPPED, is_whole=True)
-    records = dict(read_records(io.BytesIO(text.encode()), "utf-8", table.delimiter))
+    records = dict(RecordReader(io.BytesIO(text.encode()), "utf-8", table.delimiter))
     assert records[table.header_record] == ["E-mail", "Name", "City"]
     assert [list(row.cells) for row in table.rows] == rows[:100]
 
@@ -247,7 +247,7 @@ def test_a_table_is_found_whatever_comes_before_it(
 
 def rows_of(table: str, size: int = 32) -> tuple[list[Any], list[str]]:
     """The records after a header that are rows, and what is said, from blocks of this size."""
-    records = [record for _, record in read_records(io.BytesIO(table.encode()), "utf-8", ",")]
+    records = [record for _, record in RecordReader(io.BytesIO(table.encode()), "utf-8", ",")]
     header, *after = records
     columns = Columns(("email",), (header.index("Email"),), len(header))
     blocks: list[Block] = [

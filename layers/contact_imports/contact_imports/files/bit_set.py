@@ -1,4 +1,4 @@
-"""Sets of whole numbers that take a bit a number: for as many of them as a file has rows."""
+"""Sets of whole numbers that take one bit for each number, enough for the rows of any file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class BitSet:
         self._bits = bytearray(-(-size // 8))
 
     def add(self, number: int) -> None:
-        """Adds a number; once more changes nothing."""
+        """Adds a number."""
         missing = (number >> 3) + 1 - len(self._bits)
         if missing > 0:
             self._bits.extend(bytes(missing))

@@ -1,4 +1,4 @@
-"""A file of contacts whose header was read: how it is read, and where in it the contacts' fields are."""
+"""Opening a file of contacts: its encoding, delimiter, header and columns, then its records."""
 
 from __future__ import annotations
 
@@ -32,8 +32,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ContactFile:
-    """`reader` has the records after the header, which is the `header_record`-th of the file; `encoding` is
-    Python's codec; `notes` are what was skipped and chosen before them."""
+    """A file that was read up to its header.
+
+    `reader` gives the records after the header. `header_record` is the header's record number, from 1. `encoding` is
+    the name of Python's codec. `notes` say what was skipped and chosen up to the header.
+    """
 
     stream: PlainFile
     encoding: str
@@ -46,18 +49,18 @@ class ContactFile:
     notes: tuple[Note, ...]
 
     def rows(self) -> TableRows:
-        """The records after the header as blocks, without the footer; to be read once."""
+        """The records after the header in blocks, without the footer. They can be read once."""
         return TableRows(self.reader.blocks(), self.columns)
 
 
 def open_contact_file(
     stream: PlainFile, options: ImportOptions, encoding: str | None = None
 ) -> ContactFile:
-    """Reads a file up to its header, with the delimiter and column map of the options, or those that it shows.
+    """Reads a file up to its header, with the delimiter and column map of the options, or those found in the file.
 
-    `encoding` is the file's, where it is known already. Otherwise it is the one of the options, or the one
-    that the beginning shows; where the file goes on in another, reading raises UnicodeDecodeError, now or
-    later. `read_contact_file` answers that. Raises FileError where the file has no header or it does not fit the column map.
+    Pass `encoding` if it is known. Otherwise it is the one of the options, or the one that the first bytes show. If the
+    file turns out to be in another encoding, reading raises UnicodeDecodeError, here or later; `read_contact_file`
+    handles that. Raises FileError if the file has no header, or if the header does not fit the column map.
     """
     head = stream.head(HEAD_BYTES)
     encoding = encoding or first_encoding(head, _given(options))
@@ -93,11 +96,11 @@ def read_contact_file(
     options: ImportOptions,
     read: Callable[[ContactFile], T],
 ) -> T:
-    """What `read` makes of a file, in the encoding that all of it is in.
+    """Calls `read` with the opened file and returns its result, in the encoding of the whole file.
 
-    `open_stream` gives the file from its beginning. A file in UTF-8 or UTF-16 is read once. For another,
-    what `read` did is forgotten: the file is looked at to its end, then read again. Raises FileError, as
-    `find_encoding` and `open_contact_file` do, and what `read` raises.
+    `open_stream` opens the file at its beginning. A file in UTF-8 or UTF-16 is read once. If it is in another encoding,
+    the first result is dropped, the encoding is found from the whole file, and `read` is called again. Raises FileError
+    as `find_encoding` and `open_contact_file` do, and whatever `read` raises.
     """
     given = _given(options)
     encoding = find_encoding(open_stream(), given) if must_be_checked(given) else None
@@ -113,10 +116,7 @@ def read_contact_file(
 
 
 def check_contact_file(open_stream: Callable[[], PlainFile], options: ImportOptions) -> ContactFile:
-    """A file whose header was read, and whose encoding is that of all of it, which is read for that.
-
-    Raises FileError.
-    """
+    """Checks the encoding of the whole file, then opens it and reads its header. Raises FileError."""
     encoding = find_encoding(open_stream(), _given(options))
     return open_contact_file(open_stream(), options, encoding)
 

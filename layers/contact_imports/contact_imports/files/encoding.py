@@ -1,4 +1,4 @@
-"""In which encoding a file is, decided for all of it: never a name that comes out as other letters, in silence.
+"""Finds the encoding of a whole file, so that no name silently turns into other letters.
 
 Where a file is UTF-8 or UTF-16, its bytes prove it. Where it is not, it is Windows-1252 if that is clearly
 the likeliest reading of its names (`files/legacy_encoding.py`), or it is refused with what it may be.
@@ -15,7 +15,7 @@ from typing import Protocol
 from contact_imports.model.errors import FileError
 
 HEAD_BYTES = 4096
-"""What `first_encoding` looks at."""
+"""How many of a file's first bytes `first_encoding` gets."""
 
 UTF_8 = "utf-8-sig"
 WESTERN = "cp1252"
@@ -83,7 +83,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         for page in (437, 737, 775, 850, 852, 855, 857, 858, 860, 861, 862, 863, 865, 866, 869)
     },
 }
-"""Python's codecs that a file may be in; of each the name that people know it by, then others."""
+"""Python's codecs that we read: for each one its usual name, then other names."""
 
 _USUAL_NAMES = (
     "utf-8, utf-16, windows-1250 to windows-1258, iso-8859-1 to iso-8859-16, shift_jis, euc-jp, "
@@ -121,13 +121,13 @@ _MARKUP = (b"<!doctype", b"<html", b"<head", b"<meta", b"<body", b"<table", b"<?
 # Every C0 control character but tab, line feed, vertical tab, form feed, return and escape.
 _CONTROLS = bytes(set(range(32)) - {9, 10, 11, 12, 13, 27})
 _BINARY_SHARE = 0.1
-"""Control characters among the bytes of a head that make it binary: damaged text has a few."""
+"""The share of control characters from which on a head is binary. Damaged text has a few."""
 _WIDE_NUL_SHARE = 0.2
-"""Bytes of a head that are NUL in UTF-16 or UTF-32: addresses and delimiters are ASCII in any language."""
+"""The share of NUL bytes in a head of UTF-16 or UTF-32: addresses and delimiters are ASCII in every language."""
 
 _DAMAGED_SHARE = 0.6
-"""Bytes that are not ASCII, in valid UTF-8 sequences, from which on a file is damaged UTF-8: 0.67 and more
-was measured in damaged files, 0.33 and less in those of other encodings."""
+"""If at least this share of the bytes that are not ASCII are valid UTF-8, a file is damaged UTF-8. We measured 0.67
+and more in damaged files, 0.33 and less in files in other encodings."""
 CLEARLY = 1.5
 """How much likelier, as a logarithm, Windows-1252 must be than any other text. bench/name_letters.py measures
 what follows from it."""
@@ -159,22 +159,22 @@ _UNLIKELY = 12.0
 
 
 class EncodedFile(Protocol):
-    """A file's bytes from its beginning. `has_iso_2022` tells, once it was read, whether it has the escape
-    sequences of ISO 2022."""
+    """A file's bytes from its beginning. After reading, `has_iso_2022` says whether there were escape sequences of
+    ISO 2022."""
 
     has_iso_2022: bool
 
     def head(self, size: int) -> bytes:
-        """The next bytes, which are still to be read."""
+        """The next bytes, without reading past them."""
         ...
 
     def read(self, size: int = -1, /) -> bytes | None:
-        """The next bytes; none at the end."""
+        """The next bytes; empty at the end."""
         ...
 
 
 def canonical_encoding(name: str) -> str:
-    """Python's codec for an encoding that somebody named, in any usual spelling.
+    """The name of Python's codec for an encoding, in any usual spelling.
 
     Raises ValueError, with a message that lists the usual names, for what is no encoding of text files.
     """
@@ -185,7 +185,7 @@ def canonical_encoding(name: str) -> str:
 
 
 def encoding_name(codec: str | None) -> str | None:
-    """The name that people know a codec by; `canonical_encoding` knows it too."""
+    """The usual name of a codec, which `canonical_encoding` accepts."""
     if codec is None:
         return None
     return _NAMES.get(codec, (codec,))[0] if codec != UTF_8 else "utf-8"
@@ -233,9 +233,9 @@ def first_encoding(head: bytes, given: str | None = None) -> str:
 
 
 def mark_bytes(head: bytes, encoding: str) -> int:
-    """How many bytes at a file's beginning are byte order marks, and not read as text.
+    """How many bytes at a file's beginning are byte order marks to be skipped.
 
-    There may be several, and UTF-8's may have been read in another encoding and encoded again.
+    There may be several marks, and a UTF-8 mark may have been read in another encoding and encoded again.
     """
     if encoding in ("utf-8", UTF_8):
         marks = _UTF_8_MARKS.match(head)
@@ -253,16 +253,17 @@ def mark_bytes(head: bytes, encoding: str) -> int:
 
 
 def must_be_checked(encoding: str | None) -> bool:
-    """Whether reading in an encoding does not tell that a file is in another: in ISO 8859, where letters of
-    Windows encodings are, are control characters."""
+    """Whether a file must be checked before it is read in this encoding, since reading finds no error: where Windows
+    encodings have letters, ISO 8859 has control characters."""
     return encoding is not None and encoding.startswith("iso8859_")
 
 
 def find_encoding(file: EncodedFile, given: str | None = None) -> str:
-    """The encoding of a whole file, which is read to its end; memory does not grow with it.
+    """Reads a file to its end and returns its encoding. Memory does not grow with the file.
 
-    Without `given` it is the one that all of the file proves, or Windows-1252 where that is clearly what
-    it is. Raises FileError: for damage, with the line, or ENCODING_UNCERTAIN with the `candidates`.
+    `given` is the encoding that the sender named. Without it, the result is UTF-8, UTF-16 or UTF-32 if
+    the bytes prove it, or Windows-1252 if that is clearly the likeliest. Raises FileError with the line if the file is damaged, or with the `candidates` if several encodings
+    are possible (ENCODING_UNCERTAIN).
     """
     head = file.head(HEAD_BYTES)
     first = first_encoding(head, given)
@@ -283,12 +284,12 @@ def find_encoding(file: EncodedFile, given: str | None = None) -> str:
 
 
 def iso_2022_error() -> FileError:
-    """Why a file is refused that is ASCII but for the escape sequences of ISO 2022."""
+    """The refusal of a file that is ASCII except for escape sequences of ISO 2022."""
     return _uncertain(1, ["iso-2022-jp"])
 
 
 class _Scan:
-    """What is learnt of a file that should be UTF-8 from all of its bytes, and a sample of its lines."""
+    """Counts what in a file is valid UTF-8 and what is not, and keeps a sample of its lines."""
 
     def __init__(self) -> None:
         self.not_ascii = 0
@@ -305,7 +306,7 @@ class _Scan:
         self._mask = 0
 
     def add(self, piece: bytes) -> None:
-        """The file's next bytes."""
+        """Takes the file's next bytes."""
         if self._rest:
             piece = self._rest + piece
         # Not a return at the end, which may be half of a line's end.
@@ -314,18 +315,18 @@ class _Scan:
         self._whole_lines(piece[:end])
 
     def finish(self) -> None:
-        """The file has ended."""
+        """Takes the end of the file."""
         self._whole_lines(self._rest)
 
     @property
     def is_damaged_utf_8(self) -> bool:
-        """Whether the file is UTF-8 but for some bytes."""
+        """Whether the file is UTF-8 except for some bytes."""
         living = len(_LIVING.findall(self._decoded)) * 2 > len(self._decoded)
         return living and self.valid >= self.not_ascii * _DAMAGED_SHARE
 
     @property
     def sample(self) -> bytes:
-        """Lines that are not ASCII, from the whole file, and some that are."""
+        """Lines from the whole file that are not ASCII, and some ASCII ones."""
         return b"\n".join((self._ascii, *self._sample))
 
     def _whole_lines(self, piece: bytes) -> None:
@@ -403,7 +404,7 @@ def _legacy(scan: _Scan) -> str:
 
 
 def _check(file: EncodedFile, encoding: str) -> None:
-    """Reads a file to its end; raises FileError where it is not in an encoding, with the line."""
+    """Reads a file to its end; raises FileError with the line of the first byte that is not in the encoding."""
     decoder = codecs.getincrementaldecoder(encoding)()
     no_c1 = must_be_checked(encoding)
     lines = _LineCounter()
@@ -430,7 +431,7 @@ def _check(file: EncodedFile, encoding: str) -> None:
 
 
 class _LineCounter:
-    """Counts lines of text that comes in pieces. `line` is the one that the next character is on, from 1."""
+    """Counts the lines of a text that comes in pieces. `line` is the next character's line, from 1."""
 
     def __init__(self) -> None:
         self.line = 1
@@ -448,7 +449,7 @@ def _line_ends(piece: bytes) -> int:
 
 
 def _wide_without_mark(head: bytes) -> str | None:
-    """UTF-16 or UTF-32 without a byte order mark, where a beginning can be nothing else."""
+    """UTF-16 or UTF-32 without a byte order mark, if the first bytes can be nothing else; otherwise None."""
     if head.count(b"\0") < max(1, len(head) * _WIDE_NUL_SHARE):
         return None
     for encoding, width in (("utf-32-le", 4), ("utf-32-be", 4), ("utf-16-le", 2), ("utf-16-be", 2)):
@@ -462,7 +463,7 @@ def _wide_without_mark(head: bytes) -> str | None:
 
 
 def _agree(found: str, given: str) -> bool:
-    """Whether what a file's first bytes show is what was given: the same, or its kind."""
+    """Whether two encodings are the same, or one is the other with a byte order."""
     if {found, given} <= {"utf-8", UTF_8}:
         return True
     return (

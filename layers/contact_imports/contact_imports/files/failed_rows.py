@@ -1,4 +1,4 @@
-"""The failed rows of an import: which they are, and as a file that can be mended and sent again."""
+"""The failed rows of an import, and the report of them: a file that can be corrected and sent again."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from contact_imports.model.column_map import REPORT_COLUMNS, SPREADSHEET_COLUMNS
 from contact_imports.model.errors import RowError, not_processed
 
 PAGE_ROWS = 1_000
-"""Failed rows of one page of JSON."""
+"""Failed rows on one page of JSON."""
 
 _FLUSH_CHARS = 1024 * 1024
 
 
 class Counted(Protocol):
-    """A partition that can tell which of its row batches were counted."""
+    """A partition that knows which of its row batches were counted."""
 
     def counted(self, seq: int) -> bool:
-        """Whether its batch of this number was counted."""
+        """Whether the batch with this number was counted."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FailedRow:
-    """A failed row with its original cells; `line` is the line that it starts at, from 1."""
+    """A failed row with its original cells; `line` is the line where it starts, from 1."""
 
     error: RowError
     line: int
@@ -53,7 +53,7 @@ class FailedRow:
 
 
 class LostRows:
-    """The rows of batches that were never counted: a bit a row, whatever the size of the file."""
+    """The numbers of rows whose batches were never counted, one bit each."""
 
     def __init__(
         self, blocks: Iterable[Block], columns: Columns, partitions: Mapping[int, Counted | None]
@@ -74,9 +74,9 @@ def failed_rows(
     errors: Iterator[RowError],
     lost: LostRows | None = None,
 ) -> Iterator[FailedRow]:
-    """The rows of `errors` (in file order) and the lost ones, with their cells.
+    """The rows of `errors` (in file order) and the lost rows, with their cells.
 
-    `reader` has read the header. It reads no further than the last failed row.
+    `reader` must have read the header. Nothing after the last failed row is read.
     """
     error = next(errors, None)
     for number, record in reader:
@@ -90,13 +90,14 @@ def failed_rows(
 
 
 class ReportWriter:
-    """Writes the report: the header and the failed rows as they were, then which row it is and why.
+    """Writes the report: the header, and the failed rows as they were with their row number and error at the end.
 
-    A row that is short is filled up with blanks, so that every cell stands under its header; blank cells
-    beyond the header are left out. Of a row whose quoting is malformed there are the cells that it seems to have, and
-    the line as it was in one more cell: with it the row cannot be taken for a mended one.
+    Short rows are filled up with blank cells, so that every cell is under its header. Blank cells beyond the header are
+    left out. For a row with malformed quoting, the report has the cells that the row seems to have and, in one more
+    cell, the line as it was. As long as that cell is there, the row fails again.
 
-    UTF-8 with a byte order mark, since spreadsheets take it for Windows-1252 without; lines end as RFC 4180 has it.
+    The report is UTF-8 with a byte order mark, because spreadsheets read UTF-8 without one as Windows-1252. Lines end
+    in CRLF (RFC 4180).
     """
 
     def __init__(
@@ -127,18 +128,17 @@ class ReportWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Hands on what is still in memory."""
+        """Writes what is still in memory."""
         self._write(self._text.getvalue().encode())
         self._text.seek(0)
         self._text.truncate()
 
 
 def spreadsheet_report(report: BinaryIO, delimiter: str) -> Iterator[bytes]:
-    """A report that was written, as one that spreadsheets can open: piece by piece, in UTF-8.
+    """Turns a report into one that is safe to open in a spreadsheet; gives it in pieces, in UTF-8.
 
-    Cells that would be formulas are escaped, and all are quoted, so that a spreadsheet that expects another
-    delimiter does not make two cells of one. The last columns' names say so: a file that has them is read back
-    as it was.
+    Cells that would be formulas are escaped. All cells are quoted, so that a spreadsheet that expects another delimiter
+    does not split them. The name of the last column marks the file as escaped, so that it is read back unescaped.
     """
     records = csv.reader(
         io.TextIOWrapper(report, encoding="utf-8-sig", newline=""), delimiter=delimiter

@@ -1,13 +1,13 @@
-"""Which encoding a text is in that is not Unicode, by the letters that names are made of.
+"""Guesses the encoding of text that is not Unicode by the letters that names are made of.
 
-A legacy file does not say its encoding, and nearly every one of them decodes nearly every file: what tells
-them apart is whether names come out. Each encoding is tried with each language that is written in it. A
-reading is as likely as the letters of its words follow each other in the language's names (a table,
-`name_letters.tsv`, which `bench/name_letters.py` makes), capitals begin words, and symbols are not inside of
-them. The words around, in ASCII, tell the language. `docs/files.md` has what this gets right and wrong, and
-what libraries do: they know prose, and a file of names is too short for them.
+A legacy file does not say its encoding, and nearly every encoding decodes nearly every file. The right one is the one
+in which names come out. So each encoding is tried with each language that is written in it. The likelihood of a reading
+comes from three things: how often its letters follow each other in the language's names (`name_letters.tsv`, made by
+`bench/name_letters.py`), whether capitals begin words, and whether symbols are outside of words. The ASCII words of the
+file show the language. `docs/files.md` has how often this is wrong, beside libraries: those know prose, and a file of
+names is too short for them.
 
-Only what reads a file that is not UTF-8 imports this.
+This module is imported only when a file is not UTF-8.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ ENCODINGS: dict[str, tuple[float, Sequence[str]]] = {
     "cp950": (0.5, _IDEOGRAPHS),
     "cp949": (0.5, _IDEOGRAPHS),
 }
-"""Python's codec: how usual it is (an estimate), and the languages that are written in it."""
+"""For each of Python's codecs: how common it is (an estimate), and the languages that are written in it."""
 
 _TABLE = Path(__file__).with_name("name_letters.tsv")
 _FIRST_STEP, _STEPS = 33, 4  # of the table's characters
@@ -72,10 +72,10 @@ _FIRST_STEP, _STEPS = 33, 4  # of the table's characters
 _UNKNOWN_LETTER = math.log(1e-6)
 _IDEOGRAPHS_WEIGHT = 0.5
 _LATIN_SHARE = 0.1
-"""Words of a file that are names of any language that is written in Latin letters."""
+"""The share of a file's words that are names from any language in Latin letters."""
 _ASCII_WEIGHT = 0.4
 _LEAST_BY_ASCII = -5.0
-"""What an ASCII word counts, and what all of them count at most: they tell the language, not the encoding."""
+"""How much an ASCII word counts, and how much all of them can count: they show the language, not the encoding."""
 _CAPITAL = {"start": math.log(0.75), "small": math.log(1e-4), "capital": math.log(0.2)}
 _SMALL = {"start": math.log(0.25), "small": 0.0, "capital": math.log(0.8)}
 _CONTROL = math.log(1e-7)
@@ -105,17 +105,16 @@ _SIMPLER = str.maketrans("șț", "şţ", "\u0307")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Encodings in which a sample is the same text, the likeliest first, and the logarithm of how likely."""
+    """Encodings in which a sample is the same text, likeliest first, and the logarithm of the text's likelihood."""
 
     encodings: tuple[str, ...]
     likelihood: float
 
 
 def likely_readings(sample: bytes) -> list[Reading]:
-    """What a sample may say, the likeliest first: one entry for each different text. Empty where it is no
-    text in any of ENCODINGS.
+    """The texts that a sample may be, likeliest first; empty if it is not text in any of ENCODINGS.
 
-    `sample` is whole lines of a file, 32 KiB or less: it is looked at letter by letter, in each encoding.
+    `sample` has whole lines of a file, at most 32 KiB, since every letter is looked up in each encoding.
     """
     same: dict[str, list[tuple[float, str]]] = {}
     by_ascii = _languages_by_ascii(sample)
@@ -188,7 +187,7 @@ def _latin_languages() -> tuple[str, ...]:
 
 
 def _languages_by_ascii(sample: bytes) -> dict[str, float]:
-    """What the words that are the same in every encoding say of a file's language, by its code."""
+    """How likely each language is, by its code, judged by the words that are the same in every encoding."""
     words = {word.decode().lower() for word in _ASCII_WORDS.findall(sample)}
     found = dict.fromkeys(_latin_languages(), 0.0)
     for word in words:
@@ -201,7 +200,7 @@ def _languages_by_ascii(sample: bytes) -> dict[str, float]:
 
 
 def _likelihood(text: str, languages: Sequence[str], by_ascii: Mapping[str, float]) -> float:
-    """Of a text in any of some languages, all of it in the same one but for some words."""
+    """How likely a text is if it is in one of these languages, except for some words."""
     of_language = [
         math.log(_languages()[code].weight) + by_ascii.get(code, _LEAST_BY_ASCII / 2)
         for code in languages
@@ -233,7 +232,7 @@ def _likelihood(text: str, languages: Sequence[str], by_ascii: Mapping[str, floa
 
 @cache
 def _word(word: str, languages: tuple[str, ...]) -> list[float]:
-    """How likely a word is in a file of each language, which may have names of the others."""
+    """How likely a word is in a file of each language, which may also have names from the others."""
     simple = word.lower().translate(_SIMPLER)
     if word.isascii():
         anywhere = _mean(_languages()[code].likelihood(simple) for code in _latin_languages())
@@ -292,7 +291,7 @@ def _symbol(symbol: str, before: str, after: str) -> float:
 
 @cache
 def _ideograph(character: str) -> float:
-    """By the size of the set that it is from: kana, syllables, the usual half of the ideographs, the rest."""
+    """How likely a character is, by the size of its set: kana, syllables, common ideographs, the others."""
     if character.isascii():
         return _ASCII_BESIDE_IDEOGRAPH
     if "\u3040" <= character < "\u3100":
@@ -307,7 +306,7 @@ def _ideograph(character: str) -> float:
 
 
 def _is_usual(ideograph: str) -> bool:
-    """Whether a standard has it in its first level, or as a syllable of Korean."""
+    """Whether a character is in the first level of a standard, or a Korean syllable."""
     for encoding, second_level in (("gb2312", 0xD8), ("big5", 0xC9), ("euc_kr", 0xC9)):
         try:
             code = ideograph.encode(encoding)
@@ -319,7 +318,7 @@ def _is_usual(ideograph: str) -> bool:
 
 
 def _sum(logarithms: Iterable[float]) -> float:
-    """The logarithm of the sum of what these are the logarithms of."""
+    """The logarithm of the sum of the numbers whose logarithms these are."""
     values = list(logarithms)
     most = max(values)
     return most + math.log(sum(math.exp(value - most) for value in values))

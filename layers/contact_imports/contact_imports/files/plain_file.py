@@ -1,4 +1,4 @@
-"""A file's bytes as they are read: gunzipped where it is gzip, and stopped where it is no file of rows."""
+"""Reads a file's bytes, unpacks gzip, and stops at the limits of what a file may be."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ if TYPE_CHECKING:
 GZIP_MAGIC = b"\x1f\x8b"
 
 ISO_2022_ESCAPE = re.compile(rb"\x1b\$[@AB(]|\x1b\([IJ]")
-"""The sequences by which ISO-2022-JP, whose bytes are all ASCII, turns to other letters.
+"""The escape sequences with which ISO-2022-JP, whose bytes are all ASCII, switches character sets.
 https://www.rfc-editor.org/rfc/rfc1468"""
 
 
 class PlainFile(io.RawIOBase):
-    """The bytes of a file of `stored_bytes`, gunzipped; `size` counts those that were read.
+    """A file of `stored_bytes` as a stream, unpacked if it is gzip.
 
-    `has_iso_2022` tells whether there were escape sequences of ISO 2022 among them.
-
-    Raises FileError where it is over the limit as it is. Reading raises FileError for damaged gzip, for one
-    that unpacks to more than the limits, and for a stretch without a line end.
+    `size` is the number of bytes read so far. `has_iso_2022` says whether there were escape sequences of ISO 2022
+    among them. Raises FileError if the stored file is over the limit. Reading raises FileError if gzip is damaged or
+    unpacks to more than the limits, and if there is no line end within MAX_LINE_BYTES.
     """
 
     def __init__(self, stored: io.BufferedReader[Any], stored_bytes: int) -> None:
@@ -55,7 +54,7 @@ class PlainFile(io.RawIOBase):
         return True
 
     def head(self, size: int) -> bytes:
-        """The next `size` bytes, or fewer at the end, which are still to be read."""
+        """The next `size` bytes, fewer at the end, without reading past them."""
         while len(self._head) < size:
             buffer = bytearray(size - len(self._head))
             count = self._read_source(memoryview(buffer))
@@ -65,7 +64,7 @@ class PlainFile(io.RawIOBase):
         return self._head[:size]
 
     def set_encoding(self, encoding: str) -> None:
-        """How the ends of lines are found: in UTF-16 and UTF-32 they are more than a byte."""
+        """Sets how line ends are found: in UTF-16 and UTF-32 they have more than one byte."""
         if encoding.startswith(("utf-16", "utf-32")):
             endian = "-be" if self._head.startswith((b"\xfe\xff", b"\0\0\xfe")) else "-le"
             codec = encoding if encoding.endswith(("-le", "-be")) else encoding + endian
@@ -99,15 +98,15 @@ class PlainFile(io.RawIOBase):
     def _too_large(self) -> FileError:
         if self._most < MAX_FILE_BYTES:
             message = (
-                f"The file is gzip and unpacks to more than {self._most:,} bytes, far more than contacts do. "
-                "If it is right, send it without gzip."
+                f"The file is gzip and unpacks to more than {self._most:,} bytes, which is too much for its size. "
+                "Check it, or send it without gzip."
             )
         else:
             message = f"The file has more than {self._most:,} bytes (unpacked). Split it."
         return FileError("UNREADABLE_FILE", message)
 
     def _check_lines(self, chunk: bytes) -> None:
-        # Where an end of more than a byte is cut by a chunk's end it is not seen, and the next one is.
+        # A line end of several bytes that two chunks share is missed. The next one is found.
         last = max(map(chunk.rfind, self._line_ends))
         self._since_line_end = (
             len(chunk) - last - 1 if last >= 0 else self._since_line_end + len(chunk)
@@ -115,12 +114,12 @@ class PlainFile(io.RawIOBase):
         if self._since_line_end > MAX_LINE_BYTES:
             raise FileError(
                 "UNREADABLE_FILE",
-                f"The file has {MAX_LINE_BYTES:,} bytes without the end of a line, so it is no CSV.",
+                f"The file has {MAX_LINE_BYTES:,} bytes without the end of a line, so it is not a CSV. Send a CSV.",
             )
 
 
 def _damaged() -> FileError:
     return FileError(
         "UNREADABLE_FILE",
-        "The file is gzip, but damaged or cut off. Pack it again, or send it without gzip.",
+        "The file is gzip, but damaged or truncated. Pack it again, or send it without gzip.",
     )

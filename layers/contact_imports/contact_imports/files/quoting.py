@@ -1,4 +1,4 @@
-"""What a quote means in a CSV file: one record read exactly, and what its damage proves.
+"""What a quote means in a CSV file: reads one record exactly, and finds out what damage shows.
 
 The rule: a cell is quoted if a quote is the first thing in it after blanks. In a quoted cell two quotes are one;
 after the closing quote only blanks, a delimiter or a line end may follow. A quote anywhere else in an unquoted cell
@@ -8,6 +8,7 @@ was written (`shown_escapes`).
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Iterator
 from copy import copy
@@ -16,6 +17,7 @@ from itertools import islice, tee
 from typing import Literal
 
 from contact_imports.model.errors import RowError
+from contact_imports.model.identity import email_identity
 from contact_imports.model.limits import MAX_CELL_CHARS
 
 Fault = Literal["text after quote", "escaped line end", "never closed", "too long"]
@@ -26,10 +28,10 @@ _LINE_ENDS = "\r\n"
 
 
 class MalformedRecord(list[str]):
-    """A line whose quoting is malformed, in the place of the record that it should have been.
+    """A row whose quoting is malformed, in place of a record.
 
-    Its cells are those that the line seems to have, if they are as many as the header's, and otherwise blank; then,
-    beyond the header, the line itself. So it is always wider than the header.
+    Its cells are those that the row seems to have, or blank ones if they are not as many as the header's. One more cell
+    after them has the line as it was, so that a malformed record is always wider than the header.
     """
 
     def __init__(self, cells: list[str], text: str, why: str) -> None:
@@ -38,30 +40,30 @@ class MalformedRecord(list[str]):
         self.why = why
 
     def error(self, row: int) -> RowError:
-        """Why this row is failed."""
+        """The error of this row."""
         return RowError(row, "malformed_quoting", self.why)
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a file's records look like: how many cells the header has, and which of them is the email, from 0."""
+    """What a file's records look like: how many cells the header has, and which one is the email (from 0)."""
 
     width: int
     email: int | None = None
 
     def fits(self, line: str, delimiter: str) -> bool:
-        """Whether a line looks like a record, whatever its quotes: enough delimiters, an address in its place."""
+        """Whether a line looks like a record if quotes are ignored: enough delimiters, an address where the email is."""
         if self.email is None or "@" not in line:
             return False
         pieces = line.split(delimiter)
-        return len(pieces) >= self.width and is_address(pieces[self.email])
+        return len(pieces) >= self.width and is_bare_address(pieces[self.email])
 
     def is_exceeded_by(self, record: list[str]) -> bool:
-        """Whether a record has more cells than the header; False as long as it is not known which is the header."""
+        """Whether a record has more cells than the header; False as long as the header is not known."""
         return self.email is not None and len(record) > self.width
 
     def is_rest(self, record: list[str]) -> bool:
-        """Whether a record may be one line of a longer one: it is short, and has no address in its place."""
+        """Whether a record may be one line of a longer one: it is short, and has no address where the email is."""
         return (
             self.email is not None
             and 0 < len(record) < self.width
@@ -71,12 +73,12 @@ class Shape:
 
 @dataclass(slots=True)
 class Scan:
-    """One record as it was read: its cells, and the physical lines that it took.
+    """One record as it was read: its cells, and the lines of the file that it took.
 
-    Where there is a `fault`, it is in the last of these lines, in cell `cell` (from 1), which begins in the line
-    `cell_line` (from 0). `closings` tells for each cell with line breaks its first and last line and the column of
-    its closing quote. `bare_escapes` says that an unquoted cell has a backslash before a quote, `dangling` which
-    cell (from 1, or 0) is not quoted but seems to end with a closing quote.
+    A `fault` is in the last of these lines, in cell `cell` (from 1), which begins in line `cell_line` (from 0).
+    `closings` has for each cell with line breaks its first and last line and the column of its closing quote.
+    `bare_escapes` is whether an unquoted cell has a backslash before a quote. `dangling` is the cell (from 1) that is
+    not quoted but seems to end with a closing quote, or 0.
     """
 
     cells: list[str] = field(default_factory=list)
@@ -89,7 +91,7 @@ class Scan:
     dangling: int = 0
 
     def swallowed(self, shape: Shape, delimiter: str) -> int | None:
-        """The first line (from 0) of a quoted cell that looks like a record of its own; None without one."""
+        """The first line (from 0) within a quoted cell that looks like a record of its own, or None."""
         for first, last, column in self.closings:
             for number in range(first + 1, last + 1):
                 line = self.lines[number]
@@ -104,28 +106,20 @@ class Scan:
 
 
 def ends_with_a_quote(cell: str) -> bool:
-    """Whether a cell may be the end of a quoted one whose opening quote was lost."""
+    """Whether a cell may be the end of a quoted cell whose opening quote was lost."""
     return cell.count('"') % 2 == 1 and cell.rstrip().endswith('"')
 
 
-def is_address(cell: str) -> bool:
+def is_bare_address(cell: str) -> bool:
     """Whether a cell looks like one email address."""
     return _ADDRESS.fullmatch(cell.strip().strip(_AROUND_ADDRESS)) is not None
 
 
-def is_whole_line(header: list[str], delimiter: str) -> bool:
-    """Whether a header is one cell that looks like a line of names, so that quotes were put around whole lines.
-
-    Only a quoted cell can have the delimiter in it.
-    """
-    return len(header) == 1 and any(name.strip() for name in header[0].split(delimiter)[1:])
-
-
 def scan_record(lines: Iterator[str], delimiter: str, *, escapes: bool) -> Scan:
-    """Reads the record that begins with the next of a file's physical lines, which keep their line ends.
+    """Reads the record that begins with the next line. `lines` are those of a file, with their line ends.
 
-    `escapes` says whether a backslash makes the quote, backslash or line end behind it part of the value. There
-    must be a next line. It takes more lines only while a quoted cell is open, at most MAX_CELL_CHARS of them.
+    `escapes` is whether a backslash makes the quote, backslash or line end after it part of the value. There must be a
+    next line. More lines are taken only while a quoted cell is open, and at most MAX_CELL_CHARS characters.
     """
     scan = Scan(lines=[next(lines)])
     line = scan.lines[0]
@@ -156,9 +150,9 @@ def scan_record(lines: Iterator[str], delimiter: str, *, escapes: bool) -> Scan:
 
 
 def loose_cells(line: str, delimiter: str) -> list[str] | None:
-    """The cells of a line in which quotes are not doubled; None where a quoted cell is open at its end.
+    """The cells of a line whose quotes are not doubled; None if a quoted cell is still open at its end.
 
-    A quote closes a cell only if the cell ends behind it.
+    Here a quote closes a cell only if the cell ends after it.
     """
     text = line.rstrip(_LINE_ENDS)
     mark = re.escape(delimiter)
@@ -183,8 +177,35 @@ def loose_cells(line: str, delimiter: str) -> list[str] | None:
         position = end + 1
 
 
+def quoted_row(scan: Scan, shape: Shape, delimiter: str) -> list[str] | None:
+    """The cells of a row that is in quotes as a whole and was read as one cell; None for any other row.
+
+    The text in the quotes must be a record with an address where the email is. A cell that means one address, such as
+    `mailto:ann@example.org?subject=Hi, Ann`, is an email, and one with several addresses and nothing else has several.
+    """
+    if shape.email is None or shape.width == 1 or len(scan.cells) != 1:
+        return None
+    (cell,) = scan.cells
+    if delimiter not in cell or not scan.lines[0].lstrip().startswith('"'):
+        return None
+    inner = scan_record(io.StringIO(cell, newline=""), delimiter, escapes=False)
+    cells = inner.cells
+    if (
+        inner.fault is not None
+        or len(cells) <= shape.email
+        or not is_bare_address(cells[shape.email])
+    ):
+        return None
+    values = [one for one in cells if one.strip()]
+    if is_bare_address(email_identity(cell)) or (
+        len(values) > 1 and all(map(is_bare_address, values))
+    ):
+        return None
+    return cells
+
+
 def shown_escapes(lines: Iterable[str], delimiter: str) -> bool | None:
-    """Whether these lines, from a file's beginning, were written with backslash escapes; None if they do not show."""
+    """Whether these lines, a file's first ones, were written with backslash escapes; None if they do not show it."""
     text = "".join(known := list(lines))
     if "\\" not in text:
         return None
@@ -208,7 +229,7 @@ def shown_escapes(lines: Iterable[str], delimiter: str) -> bool | None:
 
 
 def has_plain_backslash(text: str, delimiter: str) -> bool:
-    r"""Whether a backslash stands where nothing is escaped: a writer of escapes would have doubled it.
+    r"""Whether there is a backslash that escapes nothing; a program that writes escapes would have doubled it.
 
     What programs write after one is a quote, a backslash, a delimiter, a line end or one of a few letters: `\N`
     of MySQL, `\'` of PHP.
@@ -218,9 +239,9 @@ def has_plain_backslash(text: str, delimiter: str) -> bool:
 
 
 def escapes_of(plain: Scan, lines: Iterator[str], delimiter: str, width: int) -> bool | None:
-    """What one record shows of it: `plain` is how it reads without escapes, `lines` begin with it.
+    """Whether one record shows that its file has backslash escapes; None if it shows neither.
 
-    `width` is the number of cells of the header.
+    `plain` is the record read without escapes, `lines` begin with the record, `width` is the header's number of cells.
     """
     of_quotes = any('\\"' in line for line in plain.lines)
     if not of_quotes and not any("\\" + delimiter in line for line in plain.lines):
@@ -248,7 +269,7 @@ def _skip_blanks(line: str, position: int, delimiter: str) -> int:
 
 
 def _scan_quoted(scan: Scan, position: int, lines: Iterator[str], *, escapes: bool) -> int | None:
-    """Reads a cell from behind its opening quote; returns where it ends, or None with a fault."""
+    """Reads a cell from after its opening quote; returns where it ends, or None after setting a fault."""
     line = scan.lines[-1]
     parts: list[str] = []
     chars = 0
@@ -294,7 +315,7 @@ def _scan_quoted(scan: Scan, position: int, lines: Iterator[str], *, escapes: bo
 
 
 def _scan_unquoted(scan: Scan, position: int, delimiter: str, *, escapes: bool) -> int | None:
-    """Reads an unquoted cell; returns where it ends, or None with a fault."""
+    """Reads an unquoted cell; returns where it ends, or None after setting a fault."""
     line = scan.lines[-1]
     parts: list[str] = []
     while True:

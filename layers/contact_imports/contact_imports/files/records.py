@@ -1,7 +1,7 @@
-"""Reading a CSV file of any size, as text and then as records, without keeping more than one of them.
+"""Reads a CSV file of any size as records, a block at a time.
 
-A *record* is what the file has: cells as they stand, numbered as a spreadsheet numbers its lines. A *row*
-is a record after the header with something in it.
+A *record* is a line of the table as a spreadsheet shows it: its cells, unchanged, and its number. A *row* is a record
+after the header that is not blank.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from copy import copy
 from operator import itemgetter
 from typing import TYPE_CHECKING, BinaryIO
 
-from contact_imports.files.encoding import HEAD_BYTES
 from contact_imports.files.formulas import restore_formulas
 from contact_imports.files.quoting import (
     MalformedRecord,
@@ -25,8 +24,9 @@ from contact_imports.files.quoting import (
     ends_with_a_quote,
     escapes_of,
     has_plain_backslash,
-    is_address,
+    is_bare_address,
     loose_cells,
+    quoted_row,
     scan_record,
     shown_escapes,
 )
@@ -41,43 +41,27 @@ csv.field_size_limit(MAX_CELL_CHARS)
 
 Record = tuple[int, list[str]]
 Block = tuple[int, list[list[str]]]
-"""Some records that follow one another, and the number of the first."""
+"""The number of a record, and this record with some of those after it."""
 
 _Search = Callable[[str], re.Match[str] | None]
 
-DELIMITERS = (",", ";", "\t", "|")
-"""Those that `likely_delimiter` tells apart; where two fit as well, the first."""
-
 _BLOCK_RECORDS = 64  # few, since each may be megabytes
 _HEAD_CHARS = 65_536
-"""What is looked at for backslash escapes before the first record is read."""
+"""How much is searched for backslash escapes before the first record is read."""
 _BLANK_LINES = 20
-"""How many lines after a damaged one may be blank before the one that shows whether it is a row."""
-
-
-def likely_delimiter(head: bytes, encoding: str) -> str:
-    """The delimiter that splits a file's header into the most columns, from its first HEAD_BYTES."""
-    text = head[:HEAD_BYTES].decode(encoding, errors="ignore")
-    lines = [line for line in text.splitlines(keepends=True) if line.strip()]
-
-    def columns(delimiter: str) -> int:
-        try:
-            return len(next(csv.reader(lines, delimiter=delimiter), []))
-        except csv.Error:
-            return 0
-
-    return max(DELIMITERS, key=columns)
+"""How many lines after a damaged one may be blank before the one that shows where the damage ends."""
 
 
 class RecordReader:
-    """A file's records, one after another, in one go: what was read is not read again.
+    """A file's records, which can be read once.
 
-    `line` is the line that the last record that was given out starts at, from 1. A line whose quoting is malformed
-    is a MalformedRecord, if the damage provably ends with the line. Reading raises FileError, once it gets there,
-    where the file cannot be read on: a quote that is never closed or that may have swallowed records, an oversized
-    cell; and UnicodeDecodeError where the file is not in this encoding.
+    `line` is the line where the last returned record starts, from 1. A row whose quoting is malformed is a
+    MalformedRecord, if the damage provably ends with its line. Reading raises FileError where it cannot go on: at a
+    quote that is never closed or may have swallowed records, and at an oversized cell. It raises UnicodeDecodeError if
+    the file is not in this encoding.
 
-    csv.reader reads the records that it reads as the rule in `quoting` says, and `quoting` reads the others.
+    csv.reader reads a block of records if its result is sure to follow the rule in `quoting`. Otherwise `quoting` reads
+    the block.
     """
 
     def __init__(self, file: BinaryIO, encoding: str, delimiter: str) -> None:
@@ -104,10 +88,10 @@ class RecordReader:
         self.line = 1
 
     def expect(self, width: int, email: int, *, escaped: bool = False) -> None:
-        """Says what the records after the header look like: the header's number of cells, and where the email is.
+        """Sets what the records after the header look like: the header's number of cells, and where the email is.
 
-        From then on a quoted cell whose lines look like records is found. Positions count from 0. With `escaped`,
-        the records are those of a report for spreadsheets, and given as they were before.
+        This is needed to find quoted cells whose lines look like records. Positions count from 0. `escaped` is for a
+        report for spreadsheets, whose cells are then unescaped.
         """
         self._shape = Shape(width, email)
         self._escaped = escaped
@@ -120,14 +104,14 @@ class RecordReader:
             yield self._first + self._given - 1, self._records[self._given - 1]
 
     def blocks(self) -> Iterator[Block]:
-        """The same, some at a time: less work for each. `line` is that of a block's first record."""
+        """The same records in blocks, which is faster. `line` is the line of a block's first record."""
         while self._given < len(self._records) or self._load():
             given, self._given = self._given, len(self._records)
             self.line = self._line_of(given)
             yield self._first + given, self._records[given:] if given else self._records
 
     def _load(self) -> bool:
-        """Reads some more records, up to the end of the header one at a time; False at the end of the file."""
+        """Reads some more records, one at a time until the header was read; False at the end of the file."""
         if not self._begun:
             self._begun = True
             self._escapes = shown_escapes(self._peek(_HEAD_CHARS), self._delimiter)
@@ -147,7 +131,7 @@ class RecordReader:
         return bool(self._records)
 
     def _read_fast(self, shape: Shape) -> bool:
-        """Reads a block with csv.reader; False, and nothing is read, where that may not be what the rule says."""
+        """Reads a block with csv.reader; False, with nothing read, if the result may break the rule."""
         if self._reader is None:
             self._reader = csv.reader(copy(self._at), delimiter=self._delimiter, strict=True)
         before = self._reader.line_num
@@ -170,7 +154,7 @@ class RecordReader:
         return True
 
     def _is_doubtful(self, records: list[list[str]], lines: list[str], shape: Shape) -> bool:
-        """Whether csv.reader may have read these records, which stand in these lines, against the rule."""
+        """Whether csv.reader may have broken the rule when it read these records from these lines."""
         text = "".join(lines)
         if "\\" in text and self._escapes is not False:
             if self._escapes is None and has_plain_backslash(text, self._delimiter):
@@ -184,6 +168,8 @@ class RecordReader:
         width = shape.width
         uneven = [record for record in records if len(record) != width]
         if (uneven or self._rest_before) and self._may_lack_quotes(records, shape):
+            return True
+        if any(len(record) == 1 and self._delimiter in record[0] for record in uneven):
             return True
         if len(lines) == len(records):
             return False
@@ -200,7 +186,7 @@ class RecordReader:
         )
 
     def _may_lack_quotes(self, records: list[list[str]], shape: Shape) -> bool:
-        """Whether a quote may be missing where a cell begins, so that it is taken for several cells or records."""
+        """Whether an opening quote may be missing, so that one cell was read as several cells or records."""
         rest_before = self._rest_before
         for record in records:
             is_rest = shape.is_rest(record)
@@ -211,13 +197,13 @@ class RecordReader:
         return False
 
     def _line_of(self, position: int) -> int:
-        """The line that a record of the block starts at; found out only where somebody asks for it."""
+        """The line where a record of the block starts. It is computed only when it is needed."""
         if position and not self._starts:
             self._starts = [self._block_line + start for start in self._starts_in(self._lines)]
         return self._starts[position] if self._starts else self._block_line
 
     def _starts_in(self, lines: list[str]) -> list[int]:
-        """At which of these lines, from 0, their records start."""
+        """The indexes of the lines where a record starts."""
         reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
         return [0, *(reader.line_num for _ in reader)][:-1]
 
@@ -234,7 +220,7 @@ class RecordReader:
             self._skip(taken)
 
     def _read_one(self) -> tuple[list[str], int]:
-        """The next record, which there must be, and how many lines it takes."""
+        """The next record and the number of its lines. There must be one."""
         shape = self._shape
         scan = self._scan(escapes=bool(self._escapes))
         if self._escapes is None:
@@ -259,14 +245,21 @@ class RecordReader:
                     "UNREADABLE_FILE",
                     f"A quoted cell in the record that starts at line {self._next_line} has several lines, and line "
                     f"{self._next_line + swallowed} looks like a row of its own. Close the quote where the cell "
-                    "ends, or take the line breaks out if it is one value.",
+                    "ends, or remove the line breaks if it is one value.",
                 )
+        if shape is not None and (cells := quoted_row(scan, shape, self._delimiter)) is not None:
+            self._rest_before = False
+            why = (
+                f"Line {self._next_line} is in quotes as a whole, so all its values are in one cell. "
+                "Remove the quotes around the line."
+            )
+            return self._malformed(scan.lines, cells, why), len(scan.lines)
         is_rest = shape is not None and shape.is_rest(scan.cells)
         if scan.dangling and (is_rest or self._rest_before):
             raise FileError(
                 "UNREADABLE_FILE",
                 f"Cell {scan.dangling} of the record that starts at line {self._next_line} ends with a quote that "
-                "was never opened, and a line next to it is no row. Put a quote where the cell begins.",
+                "was never opened, and a line next to it is not a row. Put a quote where the cell begins.",
             )
         self._rest_before = is_rest
         if scan.dangling and shape is not None and shape.is_exceeded_by(scan.cells):
@@ -278,7 +271,7 @@ class RecordReader:
         return scan.cells, len(scan.lines)
 
     def _damaged(self, scan: Scan) -> MalformedRecord:
-        """What stands for the line at which a malformed record begins; FileError if the damage may go on after it."""
+        """The first line of a malformed record, as a failed row; raises FileError if the damage may go on after it."""
         if scan.fault == "too long":
             line = self._next_line + len(scan.lines) - 1
             raise FileError("UNREADABLE_FILE", _too_long(line))
@@ -299,16 +292,16 @@ class RecordReader:
         return self._malformed([first], cells, why)
 
     def _malformed(self, lines: list[str], cells: list[str] | None, why: str) -> MalformedRecord:
-        """What stands for these lines; the cells that they seem to have are kept if they are as many as the header's."""
+        """A failed row for these lines. It keeps `cells`, those that they seem to have, if they are as many as the header's."""
         width = self._shape.width if self._shape else 0
         if cells is None or len(cells) != width:
             cells = [""] * width
         return MalformedRecord(cells, "".join(lines).rstrip("\r\n"), why)
 
     def _ends_with_its_line(self, scan: Scan, cells: list[str] | None) -> bool:
-        """Whether the damage of a record provably ends with the line at which the record begins.
+        """Whether the damage of a record provably ends with its first line.
 
-        `cells` are those of the line if its quotes were just not doubled.
+        `cells` are those of the line if its quotes were only not doubled.
         """
         shape, first = self._shape, scan.lines[0]
         if shape is None or scan.fault == "never closed":
@@ -323,20 +316,20 @@ class RecordReader:
                 and shape.fits(scan.lines[-1], self._delimiter)
             )
         if '""' not in first and cells is not None and len(cells) == shape.width:
-            return shape.email is None or is_address(cells[shape.email])
+            return shape.email is None or is_bare_address(cells[shape.email])
         for following in itertools.islice(self._after(1), _BLANK_LINES):
             if following.strip():
                 return shape.fits(following, self._delimiter)
         return whole
 
     def _why(self, scan: Scan) -> str:
-        """What is wrong with a file that cannot be read on after a damaged record."""
+        """The message for a file that cannot be read after a damaged record."""
         of_record = f"in cell {scan.cell} of the record that starts at line {self._next_line}"
         if scan.fault == "escaped line end":
             return f"A backslash {of_record} is the last character of its line. Put the cell in quotes."
         if len(scan.lines) == 1 and scan.fault == "text after quote":
             return (
-                f"There is text after the closing quote {of_record}, and it cannot be told where the row ends. "
+                f"There is text after the closing quote {of_record}, so it is uncertain where the row ends. "
                 "Double each quote that is part of a value."
             )
         where = ""
@@ -357,7 +350,7 @@ class RecordReader:
         return itertools.islice(copy(self._at), lines, None)
 
     def _peek(self, chars: int) -> Iterator[str]:
-        """The lines from the next record on, up to about so many characters."""
+        """The lines from the next record on, up to about `chars` characters."""
         for line in copy(self._at):
             yield line
             chars -= len(line)
@@ -366,31 +359,16 @@ class RecordReader:
 
 
 def _quotes_after_blanks(delimiter: str) -> tuple[_Search, _Search]:
-    """Searches for a quote that opens a cell after blanks: a quick one that finds too much, and one that does not."""
+    """Two searches for a quote that opens a cell after blanks: a fast one that finds too much, and an exact one."""
     mark = re.escape(delimiter)
     blank = rf"[^\S\r\n{mark}]"
     quick = re.compile(rf'"(?<={blank}")(?<![^\s{mark}]{blank}")')
     return quick.search, re.compile(rf'(?:^|[{mark}\r\n]){blank}+"').search
 
 
-def read_records(file: BinaryIO, encoding: str, delimiter: str) -> Iterator[Record]:
-    """Every record of a file, as RecordReader gives them."""
-    return iter(RecordReader(file, encoding, delimiter))
-
-
 def is_blank(record: list[str]) -> bool:
-    """Whether a record is a blank line: nothing in any cell that can be seen (so is a lone Ctrl-Z)."""
+    """Whether a record has nothing visible in any cell. A line with only a Ctrl-Z is blank, too."""
     return not any(cell.strip() and clean_value(cell) for cell in record)
-
-
-def read_header(records: Iterator[Record]) -> list[str]:
-    """The first record that is not blank; raises FileError where there is none, or where it is malformed."""
-    for number, record in records:
-        if isinstance(record, MalformedRecord):
-            raise FileError("UNREADABLE_FILE", record.error(number).message)
-        if not is_blank(record):
-            return record
-    raise FileError("EMPTY_FILE", "The file is empty. Its first line must name the columns.")
 
 
 def _too_long(line: int) -> str:

@@ -1,7 +1,7 @@
-"""How a file's rows are split: by email into partitions, in file order into row batches.
+"""Splits a file's rows: by email into partitions, and each partition in file order into row batches.
 
-The split follows from the file, the columns and the number of partitions alone, so that a processor that
-died is simply run again: it sends the same row batches.
+The same file, columns and number of partitions always give the same row batches. So a processor that died can run
+again.
 """
 
 from __future__ import annotations
@@ -24,16 +24,15 @@ from contact_imports.model.progress import MAX_PARTITIONS
 from contact_imports.model.text import clean_value
 
 PARTITION_BYTES = 512 * 1024
-"""File bytes a partition: about 5,000 rows of usual width."""
+"""File bytes for each partition: about 5,000 rows of usual width."""
 
 MAX_BATCH_ROWS = 1_000
 MAX_BATCH_BYTES = 250_000
-"""Rows of a batch as JSON, in UTF-8, without those that are rejected, of which a few words are sent. SQS bills
-64 KB steps and takes 1 MiB a message; a row alone may be larger than this (see MAX_ROW_BYTES) and is then a
-batch by itself."""
+"""The size of a batch's rows as JSON in UTF-8, without its rejected rows, which are short. SQS bills steps of 64 KB
+and takes messages of up to 1 MiB. MAX_ROW_BYTES is less than this, so that every row fits into a batch."""
 
 _REPEAT_BITS = 2**27
-"""16 MiB twice; of the emails of 10 million rows, one in 13 is taken for a repeated one."""
+"""Two sets of 16 MiB. With 10 million emails, one in 13 is wrongly taken for a repeated one."""
 
 
 def partition_count(size: int) -> int:
@@ -41,22 +40,17 @@ def partition_count(size: int) -> int:
     return max(1, min(MAX_PARTITIONS, -(-size // PARTITION_BYTES)))
 
 
-def partition_of(email: str, partitions: int) -> int:
-    """The partition that every row of an email goes to, which is given as its identity."""
-    return crc32(email.encode()) % partitions
-
-
 def email_of(record: list[str], columns: Columns) -> str:
-    """The identity of the email that a record is of; of one that has too many cells as well."""
+    """The identity of a record's email, also if the record has too many cells."""
     position = columns.positions[0]
     return email_identity(record[position]) if position < len(record) else ""
 
 
 def mapped_cells(number: int, record: list[str], columns: Columns) -> list[str] | RowError:
-    """The cells of a record that are mapped, in the order of `columns.fields`; missing cells are blank.
+    """The mapped cells of a record, in the order of `columns.fields`; missing cells are blank.
 
-    A MalformedRecord, which is always wider than the header, is an error. A record with values beyond the header is an error, since its other values may have shifted; so is one
-    whose mapped cells are over MAX_ROW_BYTES.
+    A RowError if the record is malformed, if it has values beyond the header (the others may have shifted), or if its
+    mapped cells are over MAX_ROW_BYTES.
     """
     if len(record) > columns.width:
         if isinstance(record, MalformedRecord):
@@ -65,20 +59,20 @@ def mapped_cells(number: int, record: list[str], columns: Columns) -> list[str] 
         if beyond:
             message = (
                 f"The row has {columns.width + len(beyond)} cells, but the header has {columns.width}: "
-                "a value with the delimiter in it may stand without quotes."
+                "a value with the delimiter in it may lack quotes. Put each such value in quotes."
             )
             return RowError(number, "too_many_cells", message)
     length = len(record)
     cells = [record[position] if position < length else "" for position in columns.positions]
     # A character is at most 6 bytes of JSON (an escape), so that most rows need no closer look.
     if sum(map(len, cells)) * 6 > MAX_ROW_BYTES and len(dumps(cells)) > MAX_ROW_BYTES:
-        message = f"The row's mapped values are over {MAX_ROW_BYTES:,} bytes."
+        message = f"The row's mapped values are over {MAX_ROW_BYTES:,} bytes. Make them shorter."
         return RowError(number, "row_too_large", message)
     return cells
 
 
 def cells_beyond(record: list[str], columns: Columns) -> list[str]:
-    """A record's cells beyond the header, less those that a report added at its end; none if all are blank."""
+    """A record's cells beyond the header, without those that a report added; empty if all are blank."""
     beyond = record[columns.width :]
     if columns.is_report:
         while beyond and not clean_value(beyond[-1]):
@@ -92,9 +86,9 @@ def cells_beyond(record: list[str], columns: Columns) -> list[str]:
 
 
 class Repeats:
-    """Which emails, by identity, a file has more than once: all of those, and a few others.
+    """The emails, by identity, that a file has more than once, and by chance a few others.
 
-    Two bits of a hash an email, in a fixed size, for a file that may have more emails than memory.
+    It keeps two bits for the hash of each email, so its size is fixed, however many emails the file has.
     """
 
     def __init__(self) -> None:
@@ -102,7 +96,7 @@ class Repeats:
         self._more = BitSet(_REPEAT_BITS)
 
     def add(self, email: str) -> None:
-        """Notes an email that was read."""
+        """Adds an email that was read."""
         place = self._place(email)
         if place in self._once:
             self._more.add(place)
@@ -120,10 +114,10 @@ class Repeats:
 class EncodedBatch:
     """Some rows of one partition, in file order, as they are sent.
 
-    `seq` counts the partition's batches from 0, without a gap; `last` marks the partition's end; `count` is
-    the number of its rows. `rows` is a JSON array of [row number, mapped cells], `rejected` a JSON array of [row number, code, message]
-    for the rows that are known to be failed. `repeated` are the numbers of rows whose email stands
-    elsewhere in the file, where that was asked for.
+    `seq` numbers the partition's batches from 0. `last` marks the partition's last batch. `count` is the number of rows.
+    `rows` is a JSON array of [row number, mapped cells]; `rejected` is a JSON array of [row number, code, message] for
+    rows that are already failed. `repeated` has the numbers of rows whose email occurs elsewhere in the file; it is
+    empty if the caller did not pass `repeats`.
     """
 
     partition: int
@@ -137,9 +131,9 @@ class EncodedBatch:
 
 @dataclass(slots=True)
 class _OpenBatch:
-    """A partition's batch that is being filled: a row a line, as JSON, in which there is no line end.
+    """A partition's batch that is being filled, with one row as JSON on each line.
 
-    One growing buffer a batch: as bytes objects of their own, rows take many times their size.
+    Rows are in one growing buffer, since as bytes objects they would take many times their size.
     """
 
     seq: int = 0
@@ -155,10 +149,9 @@ def row_batches(
     partitions: int,
     repeats: Repeats | None = None,
 ) -> Iterator[EncodedBatch]:
-    """The records after the header, as row batches; every partition ends with exactly one `last` one.
+    """The records after the header as row batches. Every partition has exactly one `last` batch.
 
-    A batch is given out when the next row of its partition does not fit any more. Memory is bounded by
-    one open batch a partition.
+    A batch is yielded when the next row of its partition does not fit. Memory holds one open batch for each partition.
     """
     filling = [_OpenBatch() for _ in range(partitions)]
     pick = _picker(columns)
@@ -167,7 +160,7 @@ def row_batches(
         for number, record in enumerate(records, first):
             rejected, email, encoded = None, b"", b""
             # Nearly every row is as wide as the header and has a plain email: then there is little to look at.
-            # What email_identity and partition_of do is done here without the calls.
+            # What email_identity does is done here without the call.
             if len(record) == width:
                 cells = pick(record)
                 email = cells[0].strip().encode().translate(PLAIN_BYTES)

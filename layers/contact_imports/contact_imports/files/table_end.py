@@ -1,6 +1,6 @@
-"""Where a file's table ends: totals, notes and rules that programs write around the rows are no rows.
+"""Where a file's table ends: leaves out the totals, notes and rules that programs write around the rows.
 
-Only what is certainly none is left out. Anything else is a row, which fails and says why.
+Only what is certainly not a row is left out. Anything else is a row, which fails with a reason.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from contact_imports.model.notes import Note
 from contact_imports.model.text import clean_value
 
 MAX_FOOTER_RECORDS = 20
-"""Records at a file's end that are looked at."""
+"""How many records at a file's end may be a footer."""
 
 _SENTENCE_WORDS = 5
-"""Of one text in a line that is shorter than the table, after a blank line: longer than names are."""
+"""A single text with this many words, after a blank line, is a sentence and not a name."""
 
 _RULE = re.compile(r"[-=_*+|:.~# ]{2,}")
 _COUNTED = (
@@ -39,7 +39,7 @@ _WITH_NUMBER = re.compile(
     r"|(?:page|seite|página|pagina|strona|страница) \d+(?: ?(?:of|von|de|di|van|z|из|/) ?\d+)?",
     re.IGNORECASE,
 )
-"""A total or an end that is nobody's name, whatever is around it."""
+"""A total or an end mark that cannot be a person's name."""
 
 _TOTAL = re.compile(
     rf"(?:{_TOTALS})(?: (?:of |number of )?(?:{_COUNTED}))?\s*[:=：]?", re.IGNORECASE
@@ -54,13 +54,13 @@ _WORDED = re.compile(
     r"|end of (?:file|report|list|data|export|table)\b.*|eof",
     re.IGNORECASE | re.DOTALL,
 )
-"""A footer's words, which may be somebody's value too."""
+"""A footer's words, which may also be values of a row."""
 
 
 class TableRows:
-    """The records after a header as blocks, without the table's end and the rule under its header.
+    """The records after a header in blocks, without the footer and the rule under the header.
 
-    Iterate once; `notes` then says what was left out.
+    It can be iterated once. After that, `notes` says what was left out.
     """
 
     def __init__(self, blocks: Iterable[Block], columns: Columns) -> None:
@@ -78,7 +78,7 @@ class TableRows:
                     self._left_out.append(first)
                     first, records = first + 1, records[1:]
                 is_first = False
-            # The block's records from the last one on that is a row for sure.
+            # What comes after the last record with an address may be a footer.
             start = len(records)
             while start and not (
                 len(records[start - 1]) > email and "@" in records[start - 1][email]
@@ -108,7 +108,7 @@ class TableRows:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """What was left out, once everything was read."""
+        """What was left out; complete after the last record was read."""
         if not self._left_out:
             return ()
         numbers = ", ".join(map(str, self._left_out))
@@ -116,14 +116,14 @@ class TableRows:
         return (
             Note(
                 "footer_skipped",
-                f"Row{'' if one else 's'} {numbers} of the file {'is' if one else 'are'} a rule, a total or a "
-                "note around the table, and no contact.",
+                f"Row{'' if one else 's'} {numbers} of the file {'was' if one else 'were'} skipped: a rule, a total or a "
+                "note around the table, not a contact.",
             ),
         )
 
 
 def rows_end(records: Sequence[Sequence[str]], columns: Columns) -> int:
-    """How many of a file's last records there are before its footer; all of them where it has none."""
+    """How many of these records, a file's last ones, come before its footer."""
     start = max(0, len(records) - MAX_FOOTER_RECORDS)
     end = start
     after_blank = after_footer = False
@@ -139,7 +139,7 @@ def rows_end(records: Sequence[Sequence[str]], columns: Columns) -> int:
 
 
 def is_rule(record: Sequence[str]) -> bool:
-    """Whether a record is a line that is drawn, such as `----,----`."""
+    """Whether a record is a drawn line, such as `----,----`."""
     cells = [cell for cell in map(clean_value, record) if cell]
     return bool(cells) and all(map(_RULE.fullmatch, cells))
 
@@ -162,6 +162,6 @@ def _is_footer(
         return False
     if _WORDED.fullmatch(text) or (numbers and _TOTAL.fullmatch(text)):
         return True
-    # Of a text alone in a short line, a blank line and its length tell, or the footer before it.
+    # A single text in a short line is a footer if it is long or comes after one, and a blank line is before it.
     is_long = len(text.split()) >= _SENTENCE_WORDS
     return len(cells) == 1 and is_short and after_blank and (is_long or after_footer)

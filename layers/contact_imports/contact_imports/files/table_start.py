@@ -1,7 +1,7 @@
-"""Where a file's table begins: which record names the columns, and what separates them.
+"""Where a file's table begins: which record is the header, and which delimiter separates the cells.
 
-People's files have lines before the header (a title, a note, `sep=;`), other delimiters than a comma, or no
-header. Everybody who reads a file asks `find_table`, so that all read the same rows.
+Files have lines before the header (a title, a note, `sep=;`), delimiters other than a comma, or no header. All code
+that reads a file uses `find_table`, so that all of it reads the same rows.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ TABLE_HEAD_BYTES = 256 * 1024
 """What `find_table` should be given of a file: the widest usual header and some rows."""
 
 HEADER_WITHIN_RECORDS = 20
-"""The header is one of a file's first records that are not blank, or the file has none."""
+"""The header must be among this many first records that are not blank."""
 
 SAMPLE_RECORDS = 100
-"""Records after the header whose values are looked at."""
+"""How many records after the header are looked at for values."""
 
 DELIMITERS = (",", ";", "\t", "|")
-"""Those that are told apart where the sender named none."""
+"""The delimiters that are tried if the sender named none."""
 
 _RARE_DELIMITERS = ("^", "~", "¦", ":", "\x1f", "\x01")
-"""Tried where none of the others gives an email; then the name and the addresses must both be right."""
+"""These are tried if none of the others gives an email column. Both its name and its values must then be right."""
 
 _DELIMITER_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a pipe"}
 
@@ -57,22 +57,22 @@ _FORMATS = tuple(
         (r"\s*(?:From \S+@\S+ |Return-Path: |Delivered-To: |MIME-Version: |Received: from |(?:(?:From|To|Subject|Date|Cc|Reply-To|Message-ID): [^\n]*\n){2})", "an email or a mailbox", "Export the contacts as CSV."),
     )
 )  # fmt: skip
-"""What text that is no CSV begins with, what it is, and what to do."""
+"""What other formats begin with, their name, and what to do."""
 
 _SQL = re.compile(
     r"^[ \t]*(?:INSERT\s+INTO|CREATE\s+TABLE|DROP\s+TABLE|LOCK\s+TABLES|COPY\s+\S+\s*\([^\n]*\)\s+FROM)\s",
     re.IGNORECASE | re.MULTILINE,
 )
 _FORMAT_CHARS = 8192
-"""Of a file's text, where another format shows."""
+"""How much of a file's text is searched for another format."""
 
 _MOSTLY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class TableStart:
-    """Where the table begins. `header_record` is the number of the record that is the header, from 1; `rows`
-    are the first ones after it, for `match_columns`."""
+    """Where the table begins. `header_record` is the header's record number, from 1; `rows` are the first records
+    after it, for `match_columns`."""
 
     delimiter: str
     header_record: int
@@ -81,11 +81,12 @@ class TableStart:
 
 
 def find_table(text: str, options: ImportOptions, *, is_whole: bool) -> TableStart:
-    """Where a file's table begins, by its first TABLE_HEAD_BYTES as text; `is_whole` says that there is no more.
+    """Where a file's table begins. `text` is its first TABLE_HEAD_BYTES; `is_whole` is whether that is all of it.
 
-    With a column map the header is the record that has the mapped columns, without one the record that names
-    the email's column or stands over addresses; within HEADER_WITHIN_RECORDS. What an import has found before
-    is taken as it is. Raises FileError where there is no table, or its columns are not found.
+    The header is one of the first HEADER_WITHIN_RECORDS. With a column map, it is the record that has the mapped
+    columns; without one, the record that names an email column or is above addresses. If the options have a delimiter
+    and a header record, which an earlier run found, they are used. Raises FileError if there is no table or no email
+    column.
     """
     if options.header_record is not None and options.delimiter is not None:
         return TableStart(options.delimiter, options.header_record)
@@ -136,9 +137,9 @@ class TableHeader:
 def read_table_header(
     reader: RecordReader, table: TableStart, options: ImportOptions
 ) -> TableHeader:
-    """Reads a file up to its header, and finds the columns in it: by the column map, or by names and values.
+    """Reads a file up to its header, and finds the columns by the column map, or else by names and values.
 
-    Raises FileError where they are not there.
+    Raises FileError if they are not there.
     """
     header = next((record for number, record in reader if number == table.header_record), None)
     if header is None:
@@ -157,7 +158,7 @@ def read_table_header(
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """A record that may be the header: which, how well it fits, and where its email is."""
+    """A record that may be the header: its index, how well it fits, and the position of the email."""
 
     index: int
     quality: tuple[bool | int, ...]
@@ -176,7 +177,7 @@ class _HeadRecord:
 
 
 class _Head:
-    """The first records of a file, as one delimiter separates them; without blank ones and `sep=;`."""
+    """A file's first records with one delimiter, without blank records and `sep=;`."""
 
     def __init__(self, text: str, delimiter: str, *, is_whole: bool, has_sep: bool) -> None:
         self.delimiter = delimiter
@@ -191,7 +192,7 @@ class _Head:
         self.errors: list[tuple[_HeadRecord, FileError]] = []
 
     def _read(self, text: str, count: int) -> FileError | None:
-        """Reads the first records, as far as that goes; returns what is wrong after them."""
+        """Reads the first records; returns the error if one of them cannot be read."""
         content = io.BytesIO(text.encode("utf-8", "surrogatepass"))
         reader = RecordReader(content, "utf-8", self.delimiter)
         escaped = False
@@ -213,7 +214,7 @@ class _Head:
 
     @cached_property
     def likelihood(self) -> tuple[float, int]:
-        """How well the delimiter fits: the share of records that are as wide as most, and that width."""
+        """How well the delimiter fits: the share of records that have the most common width, and that width."""
         widths = Counter(len(record.row.cells) for record in self.records)
         if not widths:
             return 0.0, 0
@@ -221,7 +222,7 @@ class _Head:
         return (times / len(self.records), width) if width > 1 else (0.0, 1)
 
     def find(self, column_map: ColumnMap | None) -> _Start | None:
-        """The record that is the header, if there is one."""
+        """The record that is most clearly the header, or None."""
         if self._is_cut:
             # A header that is wider than this head is looked at when it is read as a whole.
             return _Start(0, (), 0)
@@ -239,7 +240,7 @@ class _Head:
         return best
 
     def check_skipped(self, start: _Start) -> None:
-        """Raises FileError where a record before the header looks like a row."""
+        """Raises FileError if a record before the header looks like a row."""
         for record in self.records[: start.index]:
             if record.row.addresses.get(start.email):
                 header = self.records[start.index]
@@ -251,7 +252,7 @@ class _Head:
                 )
 
     def table_start(self, start: _Start) -> TableStart:
-        """What readers of the file need to know."""
+        """Where the table begins, if its header is this record."""
         header = self.records[start.index]
         notes = []
         if start.index:
@@ -288,7 +289,7 @@ class _Head:
         return [record.row for record in after]
 
     def _matched(self, index: int) -> _Start | None:
-        """The record as a header without a column map; None where it is not clearly one."""
+        """This record as the header, judged by names and values; None if it is not clearly the header."""
         header, rows = self.records[index].row.cells, self._rows(index)
         match = match_columns(header, rows)
         agrees = _agree(header, rows)
@@ -310,7 +311,7 @@ class _Head:
         return _Start(index, quality, match.email) if is_clear else None
 
     def _mapped(self, index: int, column_map: ColumnMap) -> _Start | None:
-        """The record as the header that a column map is of; None where it is not clearly one."""
+        """This record as the header, judged by the column map; None if it is not clearly the header."""
         header, rows = self.records[index].row.cells, self._rows(index)
         columns = find_columns(column_map, header)
         email = columns.positions[0]
@@ -385,7 +386,7 @@ def _no_header(line: int) -> FileError:
 def _refusal(
     text: str, heads: Sequence[_Head], options: ImportOptions, *, is_whole: bool
 ) -> FileError:
-    """Why none of the delimiters gives a table, with what would be one."""
+    """The refusal of a file in which no delimiter gives a table, with a suggestion if there is one."""
     others = [
         _Head(text, delimiter, is_whole=is_whole, has_sep=False)
         for delimiter in DELIMITERS
@@ -413,8 +414,8 @@ def _refusal(
 
 
 def _with_suggestion(error: FileError, text: str, *, is_whole: bool) -> FileError | None:
-    """A refusal of a column map, with the delimiter and the column map that the file speaks for itself; None
-    where it does not."""
+    """The refusal of a column map, with the delimiter and the column map that would fit the file; None if there are
+    none."""
     try:
         table = find_table(text, ImportOptions(None, delimiter=None), is_whole=is_whole)
         head = _Head(text, table.delimiter, is_whole=is_whole, has_sep=False)

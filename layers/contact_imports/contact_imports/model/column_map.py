@@ -1,4 +1,4 @@
-"""Which CSV column is which field of a contact."""
+"""Column maps: which CSV column is which field of a contact."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from contact_imports.model.text import clean_header, fold_header
 STANDARD_FIELDS = ("firstName", "lastName", "name", "phone", "country", "language")
 CUSTOM_FIELD_PREFIX = "customFields."
 REPORT_COLUMNS = ("import_row", "import_error")
-"""What the failed-rows report adds after a file's own columns; they are ignored when it is sent again."""
+"""The columns that a report of failed rows adds to a file's own. They are ignored when the report is sent again."""
 SPREADSHEET_COLUMNS = ("import_row", "import_error_spreadsheet")
-"""The same for the report that is made for spreadsheets, whose cells are escaped."""
+"""The same columns in a report for spreadsheets, whose cells are escaped."""
 
 _HEADERS_SHOWN = 20
 _SHOWN_CHARS = 80
 
 MAX_REFERENCE_CHARS = 60
-"""Of a long header, what a reference to its column begins with."""
+"""How much of a long header a reference to its column has."""
 
 _REFERENCE = re.compile(r"(.*)\(column ([1-9][0-9]{0,3})\)", re.DOTALL)
 
@@ -56,9 +56,9 @@ class ColumnMap:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A column map that was found in a file: `positions[i]` is the column of `fields[i]`; fields[0] is email.
+    """Where the fields of a column map are in a file: `fields[i]` is in column `positions[i]`; `fields[0]` is the email.
 
-    `width` is the number of columns without those of a report, which `is_report` says there are.
+    `width` is the number of the file's own columns. `is_report` is whether the columns of a report follow them.
     """
 
     fields: tuple[str, ...]
@@ -90,18 +90,18 @@ def find_columns(column_map: ColumnMap, header: Sequence[str]) -> Columns:
 
 
 def column_reference(name: str, position: int) -> str:
-    """How a column map names a column whose name alone does not tell: it is not the only one, or has none."""
+    """How a column map names a column if other columns have the same name, or if it has no name."""
     short = name if len(name) <= MAX_REFERENCE_CHARS else name[:MAX_REFERENCE_CHARS].rstrip()
     return f"{short} (column {position + 1})".lstrip()
 
 
 def stored_bytes(column_map: ColumnMap) -> int:
-    """The bytes that a column map takes in an import's record: its JSON in UTF-8, without blanks."""
+    """The size of a column map in an import's record: its JSON in UTF-8, without blanks."""
     return len(json.dumps(column_map.as_dict(), ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def check_stored_size(column_map: ColumnMap) -> None:
-    """Raises FileError where a column map that was matched from a file's header is too large to be stored."""
+    """Raises FileError if a column map that was matched from a file's header is too large to be stored."""
     size = stored_bytes(column_map)
     if size > MAX_COLUMN_MAP_BYTES:
         raise FileError(
@@ -113,9 +113,9 @@ def check_stored_size(column_map: ColumnMap) -> None:
 
 
 def own_columns(header: Sequence[str], column_map: ColumnMap | None) -> tuple[int, bool]:
-    """How many columns are the file's own, and whether those of a report follow them.
+    """How many columns are the file's own, and whether the columns of a report follow them.
 
-    A file that maps a column of such a name has it for itself. Raises FileError where there are too many.
+    A column that the column map names is always the file's own. Raises FileError if there are too many columns.
     """
     if len(header) > MAX_COLUMNS:
         raise too_many_columns(len(header))
@@ -158,7 +158,7 @@ def _ambiguous(field: str, name: str, positions: Sequence[int]) -> FileError:
         "AMBIGUOUS_COLUMN",
         f"The file has {len(numbers)} columns named {shortened(name)!r} (columns {columns}), so "
         f"{shortened(field)} could "
-        "be any of them. Rename them so that each name stands once, or send "
+        "be any of them. Rename them so that no two names are the same, or send "
         f"{column_reference(shortened(name), positions[0])!r} in the column map.",
         data={"field": shortened(field), "header": shortened(name), "columns": numbers},
     )
@@ -187,7 +187,7 @@ def _not_found(field: str, wanted: str, names: list[str]) -> FileError:
         message += f" Did you mean {nearest!r}?"
     return FileError(
         "COLUMN_NOT_FOUND",
-        message + shown(names),
+        message + sentence_of_columns(names),
         data={
             "field": field,
             "header": shortened(wanted),
@@ -197,8 +197,8 @@ def _not_found(field: str, wanted: str, names: list[str]) -> FileError:
     )
 
 
-def shown(names: Sequence[str]) -> str:
-    """The columns that there are, in a sentence, and what else a person may want to look at."""
+def sentence_of_columns(names: Sequence[str]) -> str:
+    """A sentence that lists the columns, and another if the delimiter seems to be wrong."""
     some = ", ".join(repr(shortened(name)) for name in names[:_HEADERS_SHOWN])
     if len(names) > _HEADERS_SHOWN:
         some += f" and {len(names) - _HEADERS_SHOWN} more"
@@ -210,14 +210,14 @@ def shown(names: Sequence[str]) -> str:
 
 
 def shortened(name: str) -> str:
-    """A header as a message shows it: a file may have one of a million characters."""
+    """A header as messages show it: at most 80 characters."""
     return name if len(name) <= _SHOWN_CHARS else name[: _SHOWN_CHARS - 1] + "…"
 
 
 def _other_delimiter(
     names: Sequence[str],
 ) -> Literal["semicolons", "tabs", "commas", "pipes"] | None:
-    """A file read with the wrong delimiter has one column, whose name holds the right one."""
+    """The delimiter that a file probably has, if its header has one column with a delimiter in its name."""
     if len(names) != 1:
         return None
     if ";" in names[0]:

@@ -63,7 +63,7 @@ def parse_column_map(sent: object) -> ColumnMap:
     if not isinstance(value, Mapping):
         raise ValueError('it must be a JSON object, such as {"email":"Email"}')
     if not is_unicode(value):
-        raise ValueError("it has half of a surrogate pair, which is not valid Unicode text")
+        raise ValueError("it has half of a surrogate pair, which is not valid Unicode; remove it")
     if _is_reversed(value):
         raise ValueError(
             "it is the wrong way round; send each field of a contact with its CSV header, such as "
@@ -98,9 +98,9 @@ def _is_reversed(value: Mapping[str, Any]) -> bool:
 
 
 def _explain(error: ValidationError) -> str:
-    """The first thing that is wrong, as one sentence without the value that was sent.
+    """The first error, as one sentence without the value that was sent.
 
-    A field that is not known comes before one that is missing, for which it may be a wrong name.
+    An unknown field comes before a missing one, since it may be a wrong name for it.
     """
     errors = error.errors(include_input=False, include_url=False)
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
@@ -122,7 +122,7 @@ def _unknown(name: str) -> str:
         return 'it has custom fields outside of customFields; send them as "customFields":{"plan":"Plan"}'
     label = name if shown(name) == f"'{name}'" else f"a name {shown(name)}"
     meant = nearest(name, _FIELDS)
-    return f"{label} is no field of a contact; " + (
+    return f"{label} is not a field of a contact; " + (
         f"did you mean {meant!r}?"
         if meant
         else f"use email, {', '.join(STANDARD_FIELDS)}, or put it into customFields"

@@ -1,7 +1,7 @@
-"""Which columns are a contact's fields where nobody said so: by their names, and by what is in them.
+"""Matches a file's columns to a contact's fields, by their names and their values, if there is no column map.
 
-A name proposes, the values decide: the email is the column that holds addresses, also where a consent
-column is called "Email"; a `Country Code` of +44 is no country. The names are in header_names.toml.
+A name proposes a field, and the values decide. So the email is the column with addresses even if a consent column is
+called "Email", and a `Country Code` of +44 is not a country. The names are in header_names.toml.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from contact_imports.model.column_map import (
     ColumnMap,
     column_reference,
     own_columns,
+    sentence_of_columns,
     shortened,
-    shown,
     too_many_columns,
 )
 from contact_imports.model.errors import FileError
@@ -37,18 +37,18 @@ from contact_imports.model.notes import MAX_LISTED, Note, NoteCode, listed
 from contact_imports.model.text import clean_header, clean_value, fold_header
 
 MAX_MATCHED_CHARS = 60_000
-"""Names of all columns that are matched, as they are recorded: an item of DynamoDB has 400 KB, a character
-up to 4 bytes. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+"""Characters in the names of all matched columns, since they are recorded: a DynamoDB item has at most 400 KB, and a
+character up to 4 bytes. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 
 _VALUE_CHARS = 300
-"""Of a value, what is looked at: an address has 254 at most."""
+"""How much of a value is looked at: an address has at most 254 characters."""
 
 _UNNAMED_RANK = LOOSE_RANK + 10
-"""Of a column that has addresses and another name."""
+"""The rank of a column with addresses whose name is not an email's."""
 
 _MOSTLY = 0.5
 _SOME = 0.2
-"""Of the values of a column that is called email, those that must be addresses: others may be mistakes."""
+"""The share of values that must be addresses if a column is called email. The others may be mistakes."""
 
 _MIN_DIGITS = 3  # a phone number's, without the country's and the town's
 _MIN_PHONE_DIGITS = 5  # of a number that is nothing else
@@ -60,15 +60,16 @@ _IS_ADDRESS = re.compile(
     rf"""["'<]?(?:mailto:)?{_ADDRESS}["'>]?[,;]?|[^@<>]*<(?:mailto:)?{_ADDRESS}>[,;]?""", re.I
 )
 _NORWEGIAN = {"no"}
-"""An answer that is also a language and a country."""
+"""An answer that is also a language and a country code."""
 
 _SURE_ANSWERS = frozenset(("yes", "true", "false", "nein", "oui", "subscribed", "unsubscribed"))
-"""Answers that are no person's name."""
+"""Answers that cannot be a person's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleRow:
-    """A record after the header, and which of its cells hold an address: the whole cell is one, or has one."""
+    """A record after the header. `addresses` has the positions of cells with an address: True if the whole cell is
+    one, False if there is other text in it."""
 
     cells: Sequence[str]
     addresses: Mapping[int, bool]
@@ -76,10 +77,10 @@ class SampleRow:
 
 @dataclass(frozen=True, slots=True)
 class MatchedColumns:
-    """A column map that was found. `email` is the email's position.
+    """The column map that was found. `email` is the position of the email column.
 
-    `is_named` says that the column is called email, `has_addresses` that its values are addresses; `known` is
-    how many standard fields there are.
+    `is_named` is whether that column is called email, `has_addresses` whether its values are addresses. `known` is the
+    number of standard fields that were found.
     """
 
     column_map: ColumnMap
@@ -90,17 +91,17 @@ class MatchedColumns:
     notes: tuple[Note, ...]
 
 
-def is_address(cell: str) -> bool:
-    """Whether a cell is one email address, maybe with a name around it."""
+def is_one_address(cell: str) -> bool:
+    """Whether a cell is one email address, possibly with a name around it."""
     return "@" in cell and _IS_ADDRESS.fullmatch(clean_value(cell[:_VALUE_CHARS])) is not None
 
 
 def sample_row(cells: Sequence[str]) -> SampleRow:
-    """A record as `match_columns` looks at it; made once, since there are several headers it may be under."""
+    """A record as `match_columns` needs it. It is made once and used for every record that may be the header."""
     return SampleRow(
         cells,
         {
-            position: is_address(cell)
+            position: is_one_address(cell)
             for position, cell in enumerate(cells)
             if "@" in cell and _HAS_ADDRESS.search(cell[:_VALUE_CHARS])
         },
@@ -108,17 +109,16 @@ def sample_row(cells: Sequence[str]) -> SampleRow:
 
 
 def match_columns(header: Sequence[str], rows: Sequence[SampleRow] = ()) -> MatchedColumns:
-    """The column map that a header and the first rows under it speak for; what is no standard field becomes a
-    custom field.
+    """The column map that fits a header and the first rows after it. Other columns become custom fields.
 
-    Raises FileError where no column is the email (COLUMN_NOT_FOUND) or several may be (AMBIGUOUS_COLUMN).
+    Raises FileError if no column is the email (COLUMN_NOT_FOUND) or several may be (AMBIGUOUS_COLUMN).
     """
     return _Match(header, rows).result()
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A column that may be a field: `fits` says whether its values are such, None where it has none."""
+    """A column that may be a field. `fits` is whether its values are right for it, or None if it has no values."""
 
     position: int
     named: Named
@@ -126,7 +126,7 @@ class _Candidate:
 
 
 class _Match:
-    """One header, its rows, and what is found so far."""
+    """Matches one header and its rows."""
 
     def __init__(self, header: Sequence[str], rows: Sequence[SampleRow]) -> None:
         width, self._is_report = own_columns(header, None)
@@ -237,7 +237,7 @@ class _Match:
         return sum(rows) >= len(values) * _MOSTLY
 
     def _unnamed(self, candidates: list[_Candidate]) -> list[_Candidate]:
-        """Columns that are not called email, or not clearly, and whose values are addresses."""
+        """Columns whose values are addresses but whose names are not clearly an email's."""
         counts = Counter(
             position for row in self._rows for position, whole in row.addresses.items() if whole
         )
@@ -270,7 +270,7 @@ class _Match:
                 self._note(
                     "column_not_used",
                     f"{self._shown(one.position)} is not used as the {field}: most of its values in the "
-                    "first rows are none.",
+                    "first rows are something else.",
                 )
         if chosen is None:
             return None
@@ -295,11 +295,11 @@ class _Match:
             return None
         answers = known_names().answers
         if field in ("country", "language"):
-            # "no" is Norway and Norwegian too, where it does not stand next to "yes".
+            # "no" is also Norway and Norwegian, unless other values are answers such as "yes".
             others = {plain(value) for value in values} & answers
             answers = answers if others - _NORWEGIAN else frozenset()
         else:
-            # Many short answers are somebody's name too, where no other says what they are.
+            # Many short answers are also names, unless another value shows that they are answers.
             is_question = any(plain(value) in _SURE_ANSWERS for value in values)
             answers = answers if is_question else frozenset()
         fitting = sum(_is_value(field, value, answers) for value in values)
@@ -308,7 +308,7 @@ class _Match:
     # What is left
 
     def _custom(self, mapped: Mapping[str, int]) -> dict[str, str]:
-        """Every other column that has a name, each under a key of its own."""
+        """The custom fields: every other column that has a name, each with its own key."""
         taken = set(mapped.values())
         custom: dict[str, str] = {}
         nameless = []
@@ -348,7 +348,7 @@ class _Match:
         name = self._names[position]
         if self._times[self._folds[position]] == 1 and 0 < len(name) <= MAX_CUSTOM_FIELD_KEY_CHARS:
             return name
-        # Another column may be called "Note (column 2)" already: then less of the name does.
+        # Another column may already be called "Note (column 2)". Then a shorter part of the name is unique.
         for length in range(min(len(name), MAX_REFERENCE_CHARS), -1, -1):
             reference = column_reference(name[:length].rstrip(), position)
             if fold_header(reference) not in self._times:
@@ -400,8 +400,8 @@ class _Match:
     def _no_email(self) -> FileError:
         return FileError(
             "COLUMN_NOT_FOUND",
-            "No column is called as an email's usually is, or has addresses in the first rows. Name one "
-            "'Email', or send a column map." + shown(self._names),
+            "No column has an email's usual name or addresses in the first rows. Name one 'Email', or send a "
+            "column map." + sentence_of_columns(self._names),
             data={
                 "field": "email",
                 "headers": [shortened(name) for name in self._names[:MAX_LISTED]],
@@ -410,7 +410,7 @@ class _Match:
 
 
 def _is_value(field: str, value: str, answers: frozenset[str]) -> bool:
-    """Whether a value is what a standard field has, and none of the answers to a question."""
+    """Whether a value is right for a standard field, and not an answer to a question."""
     letters = sum(map(str.isalpha, value))
     digits = sum(map(str.isdecimal, value))
     if field == "phone":
@@ -421,19 +421,19 @@ def _is_value(field: str, value: str, answers: frozenset[str]) -> bool:
         return value[0].isalpha() and len(value) <= _MAX_LANGUAGE_CHARS
     if field == "country":
         return letters > 0 and not digits
-    # A name that is a number is somebody's way to call people; one as long as a phone's is none.
+    # Some people are called by a number, but not by one as long as a phone number.
     return letters > 0 or digits < _MIN_PHONE_DIGITS
 
 
 class _Keys:
-    """Keys of custom fields, no two of which differ in case alone."""
+    """Keys of custom fields. Any two of them differ in more than case."""
 
     def __init__(self) -> None:
         self._taken = set[str]()
         self._last: dict[str, int] = {}
 
     def add(self, name: str) -> str:
-        """A key for a column of this name: shortened, and with a number after it where it is taken."""
+        """A key for a column with this name: shortened, and with a number after it if it is taken."""
         key = unique = name[:MAX_CUSTOM_FIELD_KEY_CHARS].rstrip()
         fold = fold_header(key)
         number = self._last.get(fold, 1)

@@ -1,4 +1,4 @@
-"""What a row says of a contact, and what it makes of the contact that is there."""
+"""Contacts and rows, and what a row does to the contact with its email."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from contact_imports.model.limits import MAX_CONTACT_BYTES
 
 
 class OnConflict(StrEnum):
-    """What happens to a row whose email exists."""
+    """What happens to a row whose contact exists."""
 
     SKIP = "skip"
     UPSERT = "upsert"
 
 
 class OnBlank(StrEnum):
-    """What a blank cell of a mapped column does to the value that is there."""
+    """What a blank cell of a mapped column does to the contact's value."""
 
     KEEP = "keep"
     CLEAR = "clear"
 
 
 class Outcome(StrEnum):
-    """What became of a row; the names are those of the API's counts."""
+    """The result of a row; the names are those of the API's counts."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -51,7 +51,7 @@ class Contact:
 class Row:
     """A valid row: its number in the file, and its non-blank values as a contact.
 
-    `cleared` are the fields whose value it takes away, as the column map names them.
+    `cleared` are the fields that it removes, with their names in the column map.
     """
 
     number: int
@@ -61,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A row's effect: the contact after it (None: still none) and what the row counts as."""
+    """The effect of a row: the contact after it, or None if there still is none, and what the row counts as."""
 
     contact: Contact | None
     outcome: Outcome
@@ -69,8 +69,8 @@ class Applied:
 
 
 def merge(existing: Contact, row: Row) -> Contact:
-    """The contact after a row: its values replace, what it clears goes, the rest stays; custom fields go
-    key by key, tags add up."""
+    """The contact after a row: the row's values replace the old ones, cleared fields are removed, other fields and all
+    tags are kept. Custom fields are merged key by key."""
     fields = {**existing.fields, **row.contact.fields}
     custom_fields = {**existing.custom_fields, **row.contact.custom_fields}
     for name in row.cleared:
@@ -82,7 +82,7 @@ def merge(existing: Contact, row: Row) -> Contact:
 
 
 def apply_row(existing: Contact | None, row: Row, on_conflict: OnConflict) -> Applied:
-    """What one row does to the contact of its email: the rule that the whole import follows."""
+    """Applies one row to the contact with its email. This is the rule that the whole import follows."""
     if existing is None:
         return Applied(row.contact, Outcome.CREATED)
     if on_conflict is OnConflict.SKIP:
@@ -91,13 +91,13 @@ def apply_row(existing: Contact | None, row: Row, on_conflict: OnConflict) -> Ap
     if merged == existing:
         return Applied(existing, Outcome.UPDATED)
     if contact_bytes(merged) > MAX_CONTACT_BYTES:
-        message = f"The contact would grow over {MAX_CONTACT_BYTES:,} bytes with this row's values."
+        message = f"The contact would have over {MAX_CONTACT_BYTES:,} bytes with this row's values. Make them shorter."
         return Applied(existing, Outcome.FAILED, RowError(row.number, "contact_too_large", message))
     return Applied(merged, Outcome.UPDATED)
 
 
 def contact_bytes(contact: Contact) -> int:
-    """Keys and values of a contact in UTF-8, which is what DynamoDB counts, less its own few bytes a value."""
+    """The bytes of a contact's keys and values in UTF-8. DynamoDB counts these and a few more for each value."""
     texts = (contact.email, *contact.fields, *contact.fields.values(), *contact.custom_fields)
     return sum(
         len(text.encode()) for text in (*texts, *contact.custom_fields.values(), *contact.tags)

@@ -1,4 +1,4 @@
-"""The errors a person can meet: of a request, of a file, of a row. The README documents every code."""
+"""Errors that a person can get: of a request, of a file, of a row. `docs/api.md` documents every code."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def field_error(code: RequestErrorCode, field_name: str, message: str) -> Reques
 
 
 class FileError(Exception):
-    """A file that cannot be imported, whichever way it came in: nothing of it is imported."""
+    """A file that cannot be imported, however it was sent. Nothing is imported from it."""
 
     def __init__(self, code: FileErrorCode, message: str, *, data: Mapping[str, Any] | None = None):
         super().__init__(message)
@@ -88,7 +88,7 @@ class FileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """Why one row is `failed`. `field` is the column map's key, where one cell is to blame."""
+    """Why a row is `failed`. `field` is the column map's key, if one cell is the cause."""
 
     row: int
     code: RowErrorCode
@@ -97,5 +97,5 @@ class RowError:
 
 
 def not_processed(row: int) -> RowError:
-    """Why a row is failed that nobody could apply, although nothing is wrong with it."""
+    """The error of a row that is valid but could not be processed."""
     return RowError(row, "not_processed", "The row could not be processed. Import it again.")

@@ -1,4 +1,4 @@
-"""What a column's name says: the known names of header_names.toml, looked up."""
+"""Looks up what a column's name means, in the known names of header_names.toml."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _PERSONS_NAMES = ("firstName", "lastName", "name")
 NAMES_FILE = Path(__file__).with_name("header_names.toml")
 
 MAX_NAME_CHARS = 120
-"""A longer header is a question or a sentence, which no known name is."""
+"""A longer header is a question or a sentence. No known name is as long."""
 
 _WORD_RANKS = {"first": 0, "other": 10, "second": 20}
 _SECOND_RANK = 5
-"""A name of a `second` table, such as a mobile phone's: after the field's own names, before their variants."""
+"""The rank of names in a `second` table, such as a mobile phone's: after a field's own names, before their variants."""
 
 _MAX_TOKENS = 8
 _MIN_AFFIX_CHARS = 4  # a shorter word is part of too many others: "no", "my"
@@ -32,7 +32,7 @@ _MIN_LOOSE_CHARS = 5
 _REMEMBERED = 10_000
 
 _DOTLESS = {ord("ı"): "i"}
-"""Turkish: what "ADI" is in lower case depends on who is asked."""
+"""In Turkish, the lower case of "ADI" has a dotless i, which is taken for an i."""
 
 _GROUP = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|<[^<>]*>|\{[^{}]*\}")
 _TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_a-zA-Z]+")
@@ -41,9 +41,9 @@ _DELIMITER = re.compile(r"[,;|\t]")
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The field that a column's name means; the lower the `rank`, the likelier it is the contact's first one.
+    """The field that a column's name means. The column with the lowest `rank` is the contact's first choice.
 
-    One that is not `certain` has words around the name that nobody knows, so that the values decide.
+    If it is not `certain`, there are unknown words around the known name, and the values decide.
     """
 
     field: str
@@ -53,9 +53,9 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class KnownNames:
-    """header_names.toml, with every name and word in its plain form (see `plain`).
+    """The content of header_names.toml, with every name and word in its plain form (see `plain`).
 
-    `together` has some names, those that stand next to them, and the field that the names then mean.
+    `together` has names, other names, and the field that the first mean in a file that also has one of the others.
     """
 
     fields: Mapping[str, tuple[str, int]]
@@ -67,7 +67,7 @@ class KnownNames:
     together: tuple[tuple[frozenset[str], frozenset[str], str], ...]
 
     def rank_with(self, core: str, around: Iterable[str]) -> Named | None:
-        """What a known name means among these words; None where it is none, or one of the words is unknown."""
+        """What a name means with these words around it; None if the name or one of the words is unknown."""
         if core not in self.fields or core in self.alone or len(core) == 1:
             return None
         field, rank = self.fields[core]
@@ -79,14 +79,14 @@ class KnownNames:
 
 
 def plain(text: str) -> str:
-    """A name's letters and digits in lower case, without accents: what its spellings have in common."""
+    """A name's letters and digits in lower case without accents, so that all spellings of it are equal."""
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
     return "".join(filter(str.isalnum, decomposed)).translate(_DOTLESS)
 
 
 @cache
 def known_names() -> KnownNames:
-    """What the data file has; read once, and only where a column is looked for by its name."""
+    """The data file. It is read once, and only if a column is looked for by its name."""
     data = tomllib.loads(NAMES_FILE.read_text(encoding="utf-8"))
     words = _ranks(data["words"])
     return KnownNames(
@@ -122,7 +122,7 @@ def listed_names(data: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
 
 @lru_cache(_REMEMBERED)
 def named(header: str) -> Named | None:
-    """The field that a header means, cleaned or as it stands; None where no known name is in it."""
+    """The field that a header means, or None if there is no known name in it. The header need not be cleaned."""
     if len(header) > MAX_NAME_CHARS or not header:
         return None
     known = known_names()
@@ -148,13 +148,13 @@ def named(header: str) -> Named | None:
 
 
 def of_somebody_else(header: str) -> bool:
-    """Whether a header says that a column is about another person than the contact, such as its owner."""
+    """Whether a header says that a column is about a person other than the contact, such as an owner."""
     other = known_names().somebody_else
     return any(token in other for token in _tokens(header[:MAX_NAME_CHARS]))
 
 
 def together(names: Iterable[str]) -> dict[str, str]:
-    """Of a file's headers, those that mean another field since a certain other one is there too."""
+    """The headers that mean another field because of another header in the file, and that field."""
     plains = {name: plain(name) for name in names if len(name) <= MAX_NAME_CHARS}
     there = set(plains.values())
     return {
@@ -166,7 +166,7 @@ def together(names: Iterable[str]) -> dict[str, str]:
 
 
 def _look_up(header: str, known: KnownNames) -> Named | None:
-    """A known name, alone or with words around it that are known."""
+    """The meaning of a known name, with or without known words around it."""
     text = plain(header)
     if text in known.fields:
         return Named(*known.fields[text], certain=True)
@@ -184,7 +184,7 @@ def _look_up(header: str, known: KnownNames) -> Named | None:
 
 
 def _with_affix(text: str, known: KnownNames) -> Named | None:
-    """A name written together with one word, as German and Japanese do: Kundenemail."""
+    """The meaning of a name that is joined to one word, as in German and Japanese: Kundenemail."""
     for cut in range(1, len(text)):
         for core, word in ((text[cut:], text[:cut]), (text[:cut], text[cut:])):
             if (len(word) >= _MIN_AFFIX_CHARS or not word.isascii()) and core in known.fields:
@@ -195,7 +195,7 @@ def _with_affix(text: str, known: KnownNames) -> Named | None:
 
 
 def _in_two_languages(header: str) -> Named | None:
-    """What all parts of a header mean: "Name / Nombre"."""
+    """The meaning of a header such as "Name / Nombre", whose parts all mean the same."""
     parts = [named(part.strip()) for part in header.split("/")]
     first = parts[0]
     if first is None or any(part is None or part.field != first.field for part in parts):
@@ -204,19 +204,19 @@ def _in_two_languages(header: str) -> Named | None:
 
 
 LOOSE_RANK = 30
-"""Of an email's name among words that nobody knows."""
+"""The rank of an email's name among unknown words."""
 
 
 @cache
 def _email_names() -> re.Pattern[str]:
-    """Any known name of an email that is long enough to be no part of another word."""
+    """A pattern of all names of an email that are long enough not to be part of another word."""
     names = [name for name, (field, _) in known_names().fields.items() if field == "email"]
     long = [name for name in names if len(name) >= _MIN_LOOSE_CHARS or not name.isascii()]
     return re.compile("|".join(map(re.escape, long)))
 
 
 def _loosely(header: str) -> Named | None:
-    """A column with an email's name somewhere in its own."""
+    """The meaning of a header that has an email's name somewhere in it."""
     if not _email_names().search(plain(header)):
         return None
     return Named("email", LOOSE_RANK, certain=False)

@@ -1,7 +1,7 @@
-"""Whom an email cell means: one person, one contact, however the address is written.
+"""The identity of an email: one person is one contact, however the address is written.
 
-The processor (which partition a row goes to) and the row batch (which contact it changes) ask the same
-function. `docs/files.md` has the table of what it does.
+The processor uses it to choose a row's partition, and the row batch to choose the contact. `docs/files.md` has the
+rules.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DOMAINS_REMEMBERED = 10_000
 _MAX_DOMAIN_CHARS = 253  # RFC 1035, 2.3.4, without the root's dot
 
 _MAX_WRAPPED_CHARS = 2_000
-"""A longer cell is no address, whatever is unwrapped: the longest address has 254 characters."""
+"""A longer cell is not unwrapped, since it cannot be one address: the longest has 254 characters."""
 
 _AROUND = BLANKS + JOINERS + ",;，；、"
 _QUOTES = ('""', "''", "``", "“”", "„“", "„”", "””", "‘’", "‚‘", "‚’", "’’", "«»", "»«", "‹›", "›‹")
@@ -45,12 +45,12 @@ _BETWEEN = r"[\s,;，；、:|/<>()\[\]\"]+"
 
 
 def email_identity(cell: str) -> str:
-    """The identity that an email cell means: two cells mean the same contact if and only if it is the same.
+    """The identity of an email cell. Two cells mean the same contact if and only if their identities are equal.
 
-    An address that is wrapped (`Ann <ann@example.org>`, `mailto:`, quotes, a comma after it) is unwrapped;
-    what is invisible goes; the local part is in lower case and NFC; the domain is in its IDNA A-label
-    (UTS 46), or in lower case where it is no domain. An identity's identity is itself. It need not be a valid
-    address: `row_validation` looks at that.
+    A wrapped address (`Ann <ann@example.org>`, `mailto:`, quotes, a comma after it) is unwrapped, and invisible
+    characters are removed. The local part is in lower case and NFC. The domain is an IDNA A-label (UTS 46), or in lower
+    case if it is not a domain. The identity of an identity is itself. It may be an invalid address: `row_validation`
+    checks that.
     """
     plain = cell.strip().encode().translate(PLAIN_BYTES)
     if ODD_BYTE in plain or plain.endswith(b"."):
@@ -65,15 +65,15 @@ def readable_email(identity: str) -> str:
 
 
 def contact_id(project_id: str, identity: str) -> str:
-    """A contact's id, 24 hex digits: known without a look-up, and telling nobody the address.
+    """A contact's id, 24 hex digits, which needs no look-up and does not show the address.
 
-    The beginning of SHA-256 of the project's id, a line feed and the identity, in UTF-8.
+    These are the first digits of SHA-256 of the project's id, a line feed and the identity, in UTF-8.
     """
     return sha256(f"{project_id}\n{identity}".encode()).digest()[:_CONTACT_ID_BYTES].hex()
 
 
 def addresses_in(text: str) -> int:
-    """How many parts of a text look like an address: something on both sides of an @."""
+    """How many parts of a text look like an address, with something on both sides of an @."""
     return sum("@" in part.strip("@") for part in re.split(_BETWEEN, text))
 
 
@@ -92,7 +92,7 @@ def _lower(text: str) -> str:
 
 
 def _unwrap(text: str) -> str:
-    """The address in a text, without what is around it, where it is certain which one that is."""
+    """The address in a text without what is around it, or the text if it is uncertain which address is meant."""
     while True:
         before = text
         text = re.sub(_FINAL_DOT, "", text.strip(_AROUND))
@@ -111,7 +111,7 @@ def _unwrap(text: str) -> str:
 
 
 def _named(text: str, name: str, address: str) -> str:
-    """The address of `Ann <ann@example.org>`; a name that is another address leaves it open which is meant."""
+    """The address of `Ann <ann@example.org>`, or the text if the name is another address."""
     if addresses_in(name) and _identity(name) != _identity(address):
         return text
     return address
@@ -130,13 +130,13 @@ def _unquote(text: str) -> str:
 
 
 def _domain(domain: str) -> str:
-    """A domain's A-label; of what is none, the domain without joiners."""
+    """A domain's A-label, or the text without joiners if it is not a domain."""
     return domain if domain.isascii() or len(domain) > _MAX_DOMAIN_CHARS else _a_label(domain)
 
 
 @lru_cache(_DOMAINS_REMEMBERED)
 def _a_label(domain: str) -> str:
-    # Here, since nearly no file has such a domain.
+    # Imported here, since few files have such a domain.
     import idna
 
     try:

@@ -1,4 +1,4 @@
-"""An import: what was asked for, how far it is, how it ended."""
+"""An import: its options, its progress and its end."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _ID_TIME_BYTES, _ID_RANDOM_BYTES = 4, 8
 
 
 class Status(StrEnum):
-    """Where an import is; the first two are open, the others its end."""
+    """The state of an import. The first two are open, the others are final."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -59,8 +59,8 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What the sender chose. A column map, a delimiter or an encoding (the name of Python's codec) that is None
-    is found in the file, and so is `header_record`, the number of the record that names the columns."""
+    """What the sender chose. If the column map, the delimiter, the encoding (the name of Python's codec) or
+    `header_record` (the header's record number, from 1) is None, it is found in the file."""
 
     column_map: ColumnMap | None
     on_conflict: OnConflict = OnConflict.UPSERT
@@ -74,8 +74,8 @@ class ImportOptions:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One object, known by its ETag (without quotes), and by its version where the bucket has versions;
-    `size` in bytes."""
+    """One object, identified by its ETag (without quotes), and by its version if the bucket has versions. `size` is in
+    bytes."""
 
     key: str
     etag: str
@@ -85,7 +85,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Rows of the file, and what became of them so far."""
+    """How many rows the file has, and how many have each result so far."""
 
     total: int = 0
     created: int = 0
@@ -95,7 +95,7 @@ class Counts:
 
     @property
     def settled(self) -> int:
-        """Rows that have an outcome."""
+        """The number of rows that have a result."""
         return self.created + self.updated + self.skipped + self.failed
 
     @classmethod
@@ -116,7 +116,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One import job. `partitions` is None until its file has been checked; `upload` until it was claimed.
+    """One import. `partitions` is None until its file was checked, `upload` until a processor claimed it.
 
     `dropped_key` is the object that was dropped into the bucket, None for the API's imports. `reported`
     says that the report and the results are there that follow its end, `followed` that the event was sent as
@@ -147,7 +147,7 @@ class Import:
         return self.status in (Status.COMPLETED, Status.FAILED)
 
     def end_is_shown(self, now: datetime) -> bool:
-        """Whether it has ended, and the report of its failed rows is there or will not come any more."""
+        """Whether it has ended, and the report of its failed rows is there or no longer expected."""
         if not self.ended or self.completed_at is None:
             return False
         waiting = bool(self.counts.failed) and not self.reported
@@ -156,7 +156,7 @@ class Import:
     def as_api(self, now: datetime) -> dict[str, Any]:
         """The `data` of the contract's ApiResponseContactImportStatus.
 
-        An import whose report is being made is still `processing`, so that who sees its end finds it.
+        While its report is being written, an import is still `processing`, so that the report is there when it has ended.
         """
         shown = self.end_is_shown(now)
         return {

@@ -1,4 +1,4 @@
-"""JSON that people write: read to its end, or refused with the place where it is wrong."""
+"""Reads JSON that people write, and refuses it with the place where it is wrong."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contact_imports.model.spelling import shown
 
 
 def read_json(text: str) -> Any:
-    """The value that JSON text has; numbers are floats.
+    """The value of JSON text; numbers are floats.
 
-    Raises ValueError with a message that says what is wrong, mostly with line and column (both from 1), and
-    does not repeat the text. A name that an object has twice is refused: one of the two would be ignored.
+    Raises ValueError with a message that says what is wrong, if possible with line and column (from 1), and does not
+    repeat the text. An object that has a name twice is refused, since one of the two would be ignored.
     """
     try:
         # Integers of any length: Python's int refuses those of more than 4,300 digits.
@@ -27,7 +27,7 @@ def read_json(text: str) -> Any:
 
 
 def is_unicode(value: object) -> bool:
-    """Whether a JSON value can be stored: JSON can escape half a surrogate pair, which UTF-8 cannot hold."""
+    """Whether a JSON value can be stored. JSON can escape half of a surrogate pair, which UTF-8 cannot encode."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -39,6 +39,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name in values:
-            raise ValueError(f"the name {shown(name)} stands twice in one object; leave one out")
+            raise ValueError(f"the name {shown(name)} is twice in one object; remove one")
         values[name] = value
     return values

@@ -25,10 +25,10 @@ MAX_COLUMNS = 1_000
 """Columns of a file."""
 
 MAX_CELL_CHARS = 1_000_000
-"""One cell of a file; a larger one is mostly a quote that was never closed, and fails the file."""
+"""One cell of a file. A larger one fails the file; usually a quote was never closed."""
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
-"""A stretch of a file without a line end; a longer one is no CSV, and fails the file."""
+"""Bytes of a file without a line end. With more, it is not a CSV and fails."""
 
 MAX_ROW_BYTES = 65_536
 """The mapped cells of one row, as JSON in UTF-8: a row travels in an SQS message (1 MiB at most)."""

@@ -1,4 +1,4 @@
-"""What was found, chosen or left out while a file was read: said to the sender, and no reason to refuse it."""
+"""Notes on what was found, chosen or left out while a file was read. They are shown to the sender."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NoteCode = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing that a sender may want to know: a code for programs, one or two sentences for people."""
+    """One note: a code for programs, one or two sentences for people."""
 
     code: NoteCode
     message: str
@@ -28,10 +28,10 @@ class Note:
 
 
 MAX_LISTED = 20
-"""Columns or lines that one message names; of more it says how many."""
+"""How many columns or lines a message names. For the others it says how many there are."""
 
 
 def listed(names: list[str]) -> str:
-    """Some names in a sentence, at most MAX_LISTED of them."""
+    """Names as a sentence lists them, at most MAX_LISTED of them."""
     shown = ", ".join(names[:MAX_LISTED])
     return shown if len(names) <= MAX_LISTED else f"{shown} and {len(names) - MAX_LISTED:,} more"

@@ -1,4 +1,4 @@
-"""How far the partitions of an import are, and how counting a row batch moves one of them."""
+"""The progress of an import's partitions, and how counting a row batch changes it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from contact_imports.model.contact import Outcome
 
 MAX_PARTITIONS = 64
-"""Partitions of one import: as many row batches of it can be applied at the same time."""
+"""Partitions of one import, which is how many of its row batches can be applied at the same time."""
 
 MAX_BATCHES = 1_000_000
 """Row batches of one partition: above the 767,000 that the largest file can make (5 GiB of 7 bytes a row, all of
@@ -21,7 +21,7 @@ price of a cheap read: doing without reads pays while fewer than one contact in 
 
 @dataclass(frozen=True, slots=True)
 class BatchKey:
-    """Which row batch of which partition of which import; `last` marks the partition's last one."""
+    """Identifies a row batch; `last` is whether it is the partition's last one."""
 
     import_id: str
     partition: int
@@ -31,11 +31,11 @@ class BatchKey:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """How far a partition is.
+    """The progress of one partition.
 
-    `next_seq` is the batch that is expected next. `gaps` are batches that later ones overtook, on their way
-    through the dead-letter queue; `ended` says that no further batch counts; `lost` are gaps that nobody
-    fills any more. `mostly_new` says that nearly all contacts of the batch before did not exist.
+    `next_seq` is the number of the batch that is expected next. `gaps` are the numbers of batches that later ones
+    overtook while they were in the dead-letter queue. `ended` is whether no further batch counts. `lost` are gaps that
+    will not be filled. `mostly_new` is whether nearly all contacts of the last batch were new.
     """
 
     next_seq: int = 0
@@ -45,23 +45,23 @@ class Partition:
     mostly_new: bool = False
 
     def is_closed_for(self, seq: int) -> bool:
-        """Whether a batch has been counted, or will never be."""
+        """Whether a batch was counted already, or must not be counted any more."""
         return (seq < self.next_seq or self.ended) and seq not in self.gaps
 
     def counted(self, seq: int) -> bool:
-        """Whether a batch has been counted."""
+        """Whether a batch was counted."""
         return seq < self.next_seq and seq not in self.gaps and seq not in self.lost
 
     @property
     def done(self) -> bool:
-        """Whether every batch that will ever count has been counted."""
+        """Whether all batches that count were counted."""
         return self.ended and not self.gaps
 
     def after(self, batch: BatchKey, outcomes: Mapping[Outcome, int]) -> Partition:
-        """The partition once a batch is counted that it is not closed for, with its rows by outcome.
+        """The partition after a batch is counted. `outcomes` are the batch's rows by outcome.
 
-        A batch ahead of its turn leaves a gap for each batch that it overtook; one that was overtaken fills
-        its own gap and moves nothing else.
+        It must not be closed for the batch. A batch that comes early leaves a gap for each batch that it overtook. A
+        batch that was overtaken fills its gap and changes nothing else.
         """
         if batch.seq in self.gaps:
             return replace(self, gaps=self.gaps - {batch.seq})
@@ -75,7 +75,7 @@ class Partition:
 
 
 def _mostly_new(outcomes: Mapping[Outcome, int]) -> bool:
-    """Whether nearly all rows of a batch that met or made a contact made it."""
+    """Whether nearly all rows of a batch that created or found a contact created it."""
     created = outcomes.get(Outcome.CREATED, 0)
     existing = outcomes.get(Outcome.UPDATED, 0) + outcomes.get(Outcome.SKIPPED, 0)
     return created > 0 and created >= _MOSTLY_NEW_SHARE * (created + existing)

@@ -1,4 +1,4 @@
-"""What a row of the file says of a contact: its cells checked, and made values."""
+"""Checks a row's cells and turns them into the values of a contact."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _DOMAINS_REMEMBERED = 10_000
 _MAX_LOCAL_CHARS = 64  # RFC 5321, 4.5.3.1.1
 _MAX_LABEL_CHARS = 63  # RFC 1035, 2.3.1
 _PLAIN_LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-"""A dot-atom in lower case (RFC 5322, 3.2.3), which any email may have before the @."""
+"""A dot-atom in lower case (RFC 5322, 3.2.3), which is always valid before the @."""
 _PRIVATE_DOMAINS = frozenset(SPECIAL_USE_DOMAIN_NAMES) | {
     *("corp", "home", "internal", "intranet", "lan", "localdomain", "private")
 }
-"""Top-level domains that are no public ones: reserved, or in use inside networks (RFC 6762, appendix G)."""
+"""Top-level domains that are not public: reserved, or used inside networks (RFC 6762, appendix G)."""
 _NOTHING = frozenset[str]()
 _AROUND_ADDRESS = frozenset('<>()[]":')
 
 
 class EmailProblem(StrEnum):
-    """Everything that can be wrong with an email, as its message. None quotes it: it is somebody's data."""
+    """The messages of `invalid_email`. None repeats the address, since it is personal data."""
 
     BLANK = "The email is blank."
     NO_AT = "The email has no @. Give an address such as ann@example.org."
@@ -48,10 +48,10 @@ class EmailProblem(StrEnum):
 
 
 def is_email(email: str) -> bool:
-    """Whether an identity is a valid address, as email-validator sees it, in a public domain.
+    """Whether an identity is an address that email-validator accepts, in a public domain.
 
-    What is before the @ is mostly plain, and what is after it mostly what was there before: then the library
-    is asked once a domain. It takes longer than everything else that is done with a row.
+    The library takes longer than all other work on a row. So for addresses that are plain before the @, it is called
+    once for each domain.
     """
     if len(email) > MAX_EMAIL_CHARS:
         return False
@@ -75,7 +75,7 @@ def _is_email(email: str) -> bool:
 
 
 def email_problem(email: str) -> EmailProblem | None:
-    """Why an identity is no valid address; None if it is one."""
+    """Why an identity is not a valid address; None if it is one."""
     if is_email(email):
         return None
     local, _, domain = email.rpartition("@")
@@ -109,15 +109,15 @@ def email_problem(email: str) -> EmailProblem | None:
 
 
 def _is_private(domain: str) -> bool:
-    """Whether a domain is one that only some network or machine knows, or an IP address."""
+    """Whether a domain is known only to a network or a machine, or is an IP address."""
     top = domain.rpartition(".")[2]
     return "." not in domain or top[-1:].isdigit() or top in _PRIVATE_DOMAINS
 
 
 class RowReader:
-    """Reads the rows of one import; what is the same for all of them is looked up once.
+    """Reads the rows of one import. What is the same for all rows is looked up once.
 
-    `fields` names a row's cells; fields[0] is email.
+    `fields` are the fields of a row's cells; `fields[0]` is the email.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class RowReader:
                 if self._clears:
                     cleared.append(name)
             elif len(value) > limit:
-                message = f"The value has {len(value):,} characters; {limit:,} is the most."
+                message = f"The value has {len(value):,} characters; {limit:,} is the most. Make it shorter."
                 return RowError(number, "value_too_long", message, name)
             elif is_custom:
                 custom[key] = value

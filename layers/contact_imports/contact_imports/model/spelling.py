@@ -1,4 +1,4 @@
-"""Names that people write: what they meant by them, and how a message shows them."""
+"""Names that people write: what they probably meant, and how messages show them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ _MAX_SHOWN_CHARS = 40
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a wrong one most likely means: `projectId` for `project_id` or `projctId`.
-
-    Only letters count, in any case. None where no name is near.
-    """
+    """The known name that a wrong one most likely means, such as `projectId` for `project_id` or `projctId`; None if
+    none is similar. Only letters are compared, without case."""
     by_letters = {_letters(one): one for one in known}
     letters = _letters(name)
     if letters in by_letters:
         return by_letters[letters]
     if len(letters) > _MAX_SHOWN_CHARS:
         return None
-    # Here, since only a refusal needs it.
+    # Imported here, since only refusals need it.
     import difflib
 
     near = difflib.get_close_matches(letters, by_letters, n=1, cutoff=_NEAR)
@@ -30,9 +28,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def shown(name: str) -> str:
-    """A name as a message shows it: in quotes, or its length where it is too long to be meant as a name.
+    """A name as messages show it: in quotes, or only its length if it is too long for a name.
 
-    What is long may be a value, or a key, that was put in the wrong place: it is not repeated.
+    A long one may be a value or a key in the wrong place, which must not be repeated.
     """
     if len(name) > _MAX_SHOWN_CHARS or not name.isprintable():
         return f"of {len(name):,} characters"

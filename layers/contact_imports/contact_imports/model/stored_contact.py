@@ -1,8 +1,8 @@
-"""A contact as it is stored, and how rows are applied to it exactly once.
+"""Stored contacts, and how rows are applied to them exactly once.
 
-A row batch can be delivered again after some of its contacts were written, while other imports change the
-same contacts. So a stored contact remembers which row created it, and for every import that changed it the
-last row that did: a row that is known to be applied is counted as it was and not applied again.
+A row batch can be delivered again after some of its contacts were written, and other imports can change the same
+contacts meanwhile. So a stored contact remembers the row that created it and, for each import, the last row that
+changed it. A row that was applied before is counted as it was then, and not applied again.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from contact_imports.model.errors import RowError, not_processed
 from contact_imports.model.import_job import IMPORT_DEADLINE_SECONDS, import_time
 
 _REMEMBERED = timedelta(seconds=2 * IMPORT_DEADLINE_SECONDS)
-"""How long a contact remembers an import; after it, no row of that import can come again."""
+"""How long a contact remembers an import. After that, no row of the import can be delivered again."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedRows:
-    """What a row batch did to a contact: everything up to `row`, but for the rows in `failed`."""
+    """What a row batch did to a contact: it applied the rows up to `row`, except those in `failed`."""
 
     row: int
     failed: Mapping[int, str] = field(default_factory=dict)
@@ -45,12 +45,12 @@ class BatchRows(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredContact:
-    """`version` counts the writes from 1.
+    """A contact with what is needed to apply rows once. `version` counts the writes from 1.
 
-    `applied` has the last row batch of each import that changed the contact. While a batch of the import
-    is missing (see `Partition.gaps`) the ones before it stay as well: it may have changed the contact.
-    `emptied` is for the one that writes it: what the contact had before and has no more, by field name or
-    as `customFields`.
+    `applied` has the last row batch of each import that changed the contact. While a batch of an import is missing (see
+    `Partition.gaps`), its earlier batches are kept as well, since the missing one may have changed the contact.
+    `emptied` has the fields that the contact no longer has, and `customFields` if it has no more of them; the store
+    removes these attributes.
     """
 
     contact: Contact
@@ -62,7 +62,7 @@ class StoredContact:
 
 @dataclass(frozen=True, slots=True)
 class MergeResult:
-    """Rows of one contact merged into what is stored. `after` is what to write, or None for nothing."""
+    """The result of merging rows into a stored contact. `after` is what to write, or None if nothing changed."""
 
     after: StoredContact | None
     outcomes: dict[int, Outcome]
@@ -79,8 +79,8 @@ def merge_rows(
 ) -> MergeResult:
     """Merges a row batch's rows of one contact, in file order, into the contact as it was read.
 
-    Merging rows again into what they made changes nothing and gives the same outcomes. `overtaking` says
-    that a batch before this one is missing.
+    Merging the same rows again changes nothing and gives the same outcomes. `overtaking` is whether an earlier batch
+    is missing.
     """
     contact = stored.contact if stored else None
     created_by = stored.created_by if stored else None
@@ -129,10 +129,10 @@ def count_without_applying(
     import_id: str,
     on_conflict: OnConflict,
 ) -> Applied:
-    """What a row of a batch that is given up counts as: failed, unless the contact shows that it was applied.
+    """What a row counts as if its batch is given up: failed, unless the contact shows that the row was applied.
 
-    `batch_rows` are those of its batch: what a later batch of the import did to the contact says nothing
-    about this one.
+    `batch_rows` are the rows of its batch. What later batches of the import did to the contact shows nothing about this
+    one.
     """
     done = stored.applied.get(import_id, ()) if stored else ()
     of_this_batch = [rows for rows in done if batch_rows.first <= rows.row <= batch_rows.last]
@@ -149,7 +149,7 @@ def _applied_before(
     import_id: str,
     on_conflict: OnConflict,
 ) -> Applied | None:
-    """What a row counted as when one of these batches applied it; None if none of them did."""
+    """What a row counted as when one of these batches applied it, or None."""
     rows = next((rows for rows in done if number <= rows.row), None)
     if stored is None or rows is None:
         return None

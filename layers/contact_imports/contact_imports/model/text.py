@@ -1,6 +1,6 @@
-"""What nobody sees in a text: one rule for cells, headers, and the names in a column map.
+"""Removes what is invisible in a text: one rule for cells, headers and the names in a column map.
 
-`docs/files.md` has the table of what goes and what stays.
+`docs/files.md` has the table of what is removed and what is kept.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BLANKS = (
     "\t\n\v\f\r \x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008"
     "\u2009\u200a\u2028\u2029\u202f\u205f\u3000\u2800\u3164\uffa0"
 )
-"""What Python calls a blank, and what looks like one: the blank Braille pattern and the Hangul fillers."""
+"""What Python takes for a blank, and what looks like one: the blank Braille pattern and the Hangul fillers."""
 
 _EDGES = BLANKS + JOINERS
 
@@ -48,13 +48,13 @@ _SPECIAL = re.compile(
     "\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
     "\U000e0000-\U000e01ef]"
 )
-"""Whatever `clean_value` may change, but for the blanks that are in most texts, and for what is not in NFC."""
+"""What `clean_value` may change, except for usual blanks and for text that is not in NFC."""
 
 _NOTHING = (
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef"
     f"{BLANKS}]*"
 )
-"""Characters that change how others look and are nothing alone (Unicode's Default_Ignorable_Code_Point)."""
+"""Characters that only change how others look (Unicode's Default_Ignorable_Code_Point)."""
 
 
 _MAX_NORMALISED_CHARS = 10_000
@@ -63,11 +63,11 @@ combining marks: 0.15 seconds for so many, half an hour for the largest cell."""
 
 
 def clean_value(text: str) -> str:
-    """A text without what nobody sees, in NFC, without the blanks around it; blanks inside it stay.
+    """A text in NFC without invisible characters and without the blanks around it.
 
-    Zero-width and bidirectional marks, byte order marks, soft hyphens and control characters go; tabs,
-    line breaks and joiners inside it stay. A text of which nothing can be seen is empty. Cleaning a
-    clean text changes nothing. A text of over 10,000 characters, which nothing may have, is not put into NFC.
+    Zero-width and bidirectional marks, byte order marks, soft hyphens and control characters are removed. Blanks, tabs,
+    line breaks and joiners inside the text are kept. A text with nothing visible becomes empty. Cleaning a clean text
+    changes nothing. A text of over 10,000 characters, more than any value may have, is not put into NFC.
     """
     if is_plain(text):
         return text.strip()
@@ -84,7 +84,7 @@ def clean_value(text: str) -> str:
 
 
 def is_plain(text: str) -> bool:
-    """Whether cleaning a text, or any part of one, takes nothing but the blanks around it; False if in doubt."""
+    """Whether cleaning a text, or any part of it, only removes blanks around it; False if that is uncertain."""
     if text.isascii() and text.isprintable():
         return True
     if len(text) > _MAX_NORMALISED_CHARS or _SPECIAL.search(text):
@@ -93,12 +93,12 @@ def is_plain(text: str) -> bool:
 
 
 def clean_header(text: str) -> str:
-    """A header, or the name of one in a column map: as `clean_value`, each stretch of blanks made one space."""
+    """A header, or its name in a column map: cleaned as a value, with one space for each run of blanks."""
     return " ".join(clean_value(text).split())
 
 
 def fold_header(text: str) -> str:
-    """What two headers have in common that differ in case, blanks or invisible characters alone."""
+    """A header in a form that is equal for headers that differ only in case, blanks or invisible characters."""
     folded = without_joiners(clean_header(text)).casefold()
     return normalise(folded)
 
@@ -109,5 +109,5 @@ def without_joiners(text: str) -> str:
 
 
 def normalise(text: str) -> str:
-    """A text in NFC; one of over 10,000 characters as it is."""
+    """A text in NFC, or unchanged if it has over 10,000 characters."""
     return unicodedata.normalize("NFC", text) if len(text) <= _MAX_NORMALISED_CHARS else text
