@@ -98,7 +98,7 @@ def give_up_upload(body: str) -> None:
         uploads = Uploads(s3, environment().UPLOADS_BUCKET)
         try:
             import_id = key.import_id or record_dropped(
-                upload, key.project_id, uploads, imports, now
+                upload, key.project_id, uploads, imports, now, give_up=True
             )
         except UploadGoneError:
             continue

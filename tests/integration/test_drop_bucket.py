@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 from contact_imports.aws.report_files import misplaced_result_key
@@ -184,6 +185,10 @@ def test_options_come_from_the_objects_metadata(pipeline: Pipeline, project: str
         ({"on_conflit": "skip"}, "'on-conflit' looks like an option, but is not one. Did you mean 'onConflict'?"),
         ({"dryruns": "true"}, "Did you mean 'dryRun'?"),
         ({"tag": "a"}, "Did you mean 'tags'?"),
+        ({"x-amz-meta-onConflict": "skip"}, "Did you mean 'onConflict'?"),
+        ({"import_dry_run": "true"}, "Did you mean 'dryRun'?"),
+        ({"separator": ";"}, "Did you mean 'delimiter'?"),
+        ({"charset": "latin-1"}, "Did you mean 'encoding'?"),
         ({"delimeter": ";"}, "Did you mean 'delimiter'?"),
         ({"onConflict": "skip", "on_conflict": "upsert"}, "two spellings with different values"),
         ({"projectId": "another"}, "projectId is not the project"),
@@ -239,7 +244,7 @@ def test_options_are_obeyed_in_either_spelling(
 def test_metadata_that_is_no_option_is_left_alone(pipeline: Pipeline, project: str) -> None:
     metadata = {
         "mtime": "1700000000", "etag": "abc", "sha256": "0", "filename": "c.csv", "author": "x",
-        "source": "=?foo?B?YQ==?=", "s3cmd_attrs": "md5:x", "stage": "test", "project": "x", "project_id": project,
+        "source": "=?foo?B?YQ==?=", "s3cmd_attrs": "md5:x", "stage": "test", "project": "x", "content_encoding": "x", "project_id": project,
     }  # fmt: skip
     job = run(pipeline, project, pipeline.drop(f"drop/{project}/c.csv", FILE.encode(), **metadata))
     assert job.status is Status.COMPLETED
@@ -394,6 +399,58 @@ def test_metadata_that_cannot_be_read_does_not_stop_giving_up(
     misplaced = pipeline.drop("drop/no project/c.csv", FILE.encode())
     answer = handler("dead_letter").lambda_handler(failure_event(misplaced), Context())
     assert answer["batchItemFailures"] == []
+
+
+class _Refusing:
+    """S3 that refuses HEAD, as it does where an object is encrypted with a key that only its owner has."""
+
+    def __init__(self, client: Any, status: int) -> None:
+        self._client = client
+        self._status = status
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def head_object(self, **_: Any) -> Any:
+        answer: Any = {
+            "Error": {"Code": str(self._status), "Message": "no"},
+            "ResponseMetadata": {"HTTPStatusCode": self._status},
+        }
+        raise ClientError(answer, "HeadObject")
+
+
+@pytest.mark.parametrize("function", ["processor", "dead_letter"])
+def test_an_object_with_a_key_of_its_owners_fails_and_says_so(
+    pipeline: Pipeline, project: str, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = pipeline.drop(f"drop/{project}/c.csv", FILE.encode())
+    app = handler(function)
+    monkeypatch.setattr(app, "s3", _Refusing(app.s3, 400))
+    for _ in range(2):
+        app.lambda_handler(failure_event(event) if function == "dead_letter" else event, Context())
+    (job,) = imports_of(pipeline, project)
+    assert job.status is Status.FAILED
+    assert "SSE-C" in (job.error or "")
+    pipeline.finish(job)
+    result = json.loads(text_of(pipeline, f"results/{project}/c.csv.result.json"))
+    assert (result["status"], result["error"]) == ("failed", job.error)
+
+
+def test_an_object_that_is_refused_is_tried_again_and_then_fails(
+    pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = pipeline.drop(f"drop/{project}/c.csv", FILE.encode())
+    processor, dead_letter = handler("processor"), handler("dead_letter")
+    monkeypatch.setattr(processor, "s3", _Refusing(processor.s3, 403))
+    with pytest.raises(ClientError):
+        processor.lambda_handler(event, Context())
+    assert imports_of(pipeline, project) == []
+    monkeypatch.setattr(dead_letter, "s3", _Refusing(dead_letter.s3, 403))
+    answer = dead_letter.lambda_handler(failure_event(event), Context())
+    assert answer["batchItemFailures"] == []
+    (job,) = imports_of(pipeline, project)
+    assert job.status is Status.FAILED
+    assert "S3 refused" in (job.error or "")
 
 
 def test_a_processor_that_fails_for_good_fails_the_import(pipeline: Pipeline, project: str) -> None:

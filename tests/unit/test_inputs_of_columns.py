@@ -54,7 +54,7 @@ def read(content: bytes, options: ImportOptions = DROPPED) -> Read:
             [(file.header_record, file.header), *file.reader], file.column_map
         )
         table = open_contact_file(stream(), options, file.encoding).rows()
-        rows = sum(batch.count for batch in row_batches(table, file.columns, 2))
+        rows = sum(batch.count for batch in row_batches(table, file.columns, 2, header=file.header))
         found = ImportOptions(
             file.column_map, delimiter=file.delimiter, header_record=file.header_record
         )

@@ -22,7 +22,7 @@ from botocore.exceptions import IncompleteReadError as ShortReadError
 from urllib3.exceptions import HTTPError
 
 from contact_imports.aws.byte_stream import ByteStream
-from contact_imports.aws.errors import is_gone
+from contact_imports.aws.errors import is_encrypted_by_its_owner, is_gone, is_refused
 from contact_imports.aws.retry import StillUnprocessedError, attempts
 from contact_imports.files.plain_file import PlainFile
 from contact_imports.model.import_job import UPLOAD_FORM_SECONDS, Upload
@@ -43,6 +43,10 @@ class _Version(TypedDict, total=False):
 
 class UploadGoneError(Exception):
     """The object was deleted or replaced after its event was sent."""
+
+
+class UnreadableUploadError(Exception):
+    """S3 refuses to give the object; the message is a sentence for its owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +103,12 @@ class Uploads:
         expires_at = now + timedelta(seconds=UPLOAD_FORM_SECONDS)
         return UploadForm(post["url"], post["fields"], MAX_FILE_BYTES, expires_at)
 
-    def details(self, upload: Upload) -> UploadDetails:
-        """The metadata of an object; raises UploadGoneError if it was deleted or replaced."""
+    def details(self, upload: Upload, *, give_up: bool = False) -> UploadDetails:
+        """The metadata of an object.
+
+        Raises UploadGoneError if it was deleted or replaced, and UnreadableUploadError if it is encrypted with a
+        key that only its owner has or, with `give_up`, if it is refused for whatever reason.
+        """
         try:
             if upload.version_id:
                 head = self._client.head_object(
@@ -111,6 +119,16 @@ class Uploads:
                     Bucket=self.bucket, Key=upload.key, IfMatch=f'"{upload.etag}"'
                 )
         except ClientError as error:
+            if is_encrypted_by_its_owner(error):
+                raise UnreadableUploadError(
+                    "The object cannot be read: it is encrypted with a key of your own (SSE-C). Put it again without "
+                    "one: S3 encrypts what is in the bucket."
+                ) from None
+            if give_up and is_refused(error):
+                raise UnreadableUploadError(
+                    "The object cannot be read: S3 refused to give its metadata. Put it again, encrypted as the "
+                    "bucket does it."
+                ) from None
             raise _gone_or(error, upload) from None
         metadata = {name.lower(): value for name, value in head["Metadata"].items()}
         return UploadDetails(head["LastModified"], metadata)

@@ -293,7 +293,7 @@ class _Head:
                         data={"line": first.line},
                     )
         for what, records in (("The names", [header]), ("The values", rows)):
-            if records and width > 1 and all(_are_in_quotes(one.row.cells) for one in records):
+            if width > 1 and _are_in_quotes([one.row.cells for one in records]):
                 raise FileError(
                     "UNREADABLE_FILE",
                     f"{what} from line {records[0].line} on are in quotes that are part of them: single or "
@@ -402,10 +402,12 @@ def _agree(header: Sequence[str], rows: Sequence[SampleRow]) -> bool:
     return same >= len(rows) * _MOSTLY
 
 
-def _are_in_quotes(cells: Sequence[str]) -> bool:
-    """Whether each cell that has anything in it is in quotes, which are then part of it."""
-    texts = [text for text in map(clean_value, cells) if text]
-    return bool(texts) and all(len(text) > 1 and text[0] + text[-1] in _QUOTES for text in texts)
+def _are_in_quotes(records: Sequence[Sequence[str]]) -> bool:
+    """Whether every record begins and ends with quotes that are part of its cells, and one has each cell in them."""
+    cleaned = [[text for text in map(clean_value, cells) if text] for cells in records]
+    return all(cells and cells[0][0] + cells[-1][-1] in _QUOTES for cells in cleaned) and any(
+        all(len(text) > 1 and text[0] + text[-1] in _QUOTES for text in cells) for cells in cleaned
+    )
 
 
 def _filled(cells: Sequence[str]) -> int:
@@ -439,10 +441,14 @@ def _refuse_other_formats(text: str) -> None:
 
 
 def _no_header(line: int) -> FileError:
+    where = f"line {line} has an email address where the columns' names should be. Put a first line"
+    if line > 1:
+        where = (
+            f"no line names the columns before line {line}, which has an email address. Put a line"
+        )
     return FileError(
         "HEADER_NOT_FOUND",
-        f"The file has no header: line {line} has an email address where the columns' names should be. "
-        "Put a first line above it that names each column, such as 'Email'.",
+        f"The file has no header: {where} above it that names each column, such as 'Email'.",
         data={"line": line},
     )
 

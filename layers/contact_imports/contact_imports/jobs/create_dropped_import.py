@@ -8,7 +8,7 @@ from datetime import datetime
 
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.report_files import ReportFiles, misplaced_result_key
-from contact_imports.aws.uploads_bucket import Uploads, decoded_metadata
+from contact_imports.aws.uploads_bucket import UnreadableUploadError, Uploads, decoded_metadata
 from contact_imports.messages.option_fields import OptionFields, field_names, parse_fields
 from contact_imports.model.errors import RequestError, field_error
 from contact_imports.model.import_job import (
@@ -28,26 +28,61 @@ _FIELDS = {name.lower(): name for name in field_names(OptionFields)}
 
 _PROJECT = "projectid"
 
+_OTHER_NAMES = {
+    name: option
+    for option, names in {
+        "columnmap": ("mapping", "columnmapping", "fieldmap", "fieldmapping", "fieldsmap"),
+        "delimiter": ("separator", "sep", "delim", "fieldseparator", "columnseparator", "csvseparator"),
+        "dryrun": ("dry", "simulate", "testrun", "validateonly"),
+        "encoding": ("charset", "characterset", "codepage"),
+        "onblank": ("blanks", "emptycells", "onempty"),
+        "onconflict": (
+            *("onduplicate", "onduplicates", "duplicates", "onexisting", "ifexists", "overwrite", "upsert"),
+            *("skipexisting", "updateexisting"),
+        ),
+    }.items()
+    for name in names
+}  # fmt: skip
+"""What other programs call an option, and which one it is."""
+
+_HTTP_NAMES = {"contentencoding", "transferencoding"}
+"""Metadata that has an option's name in it and is none: headers that some programs store as metadata."""
+
+_S3_PREFIX = "xamzmeta"
+"""Written twice by who gives S3's header to a client that adds it."""
+
 
 def record_dropped(
-    upload: Upload, project_id: str, uploads: Uploads, imports: ImportTable, now: datetime
+    upload: Upload,
+    project_id: str,
+    uploads: Uploads,
+    imports: ImportTable,
+    now: datetime,
+    *,
+    give_up: bool = False,
 ) -> str:
     """Records the import of a dropped object, unless that was done; returns its id.
 
-    Where its metadata cannot be understood the import has failed, saying why. Raises UploadGoneError.
+    Where the object or its metadata cannot be read the import has failed, saying why; `give_up` says that nobody
+    tries it again. Raises UploadGoneError.
     """
-    details = uploads.details(upload)
-    import_id = dropped_import_id(details.made, uploads.bucket, upload)
     refusal = None
+    options = ImportOptions(None, delimiter=None)
     try:
+        details = uploads.details(upload, give_up=give_up)
+        made = details.made
         options = read_metadata(details.metadata, project_id)
+    except UnreadableUploadError as error:
+        # The event's time is the same however often it comes, so that this is one import too.
+        made = upload.event_time or now
+        refusal = str(error)
     except RequestError as error:
-        refusal = error.message
-        options = ImportOptions(None, delimiter=None)
+        refusal = f"The object's metadata: {error.message}"
+    import_id = dropped_import_id(made, uploads.bucket, upload)
     job = Import(import_id, project_id, Status.PROCESSING, options, now, dropped_key=upload.key)
     imports.create(job, now)
     if refusal:
-        imports.fail(import_id, f"The object's metadata: {refusal}", now)
+        imports.fail(import_id, refusal, now)
     return import_id
 
 
@@ -97,6 +132,16 @@ def refuse_misplaced(upload: Upload, reports: ReportFiles, now: datetime) -> boo
     return True
 
 
+def _option_in(joined: str) -> str | None:
+    """The option that is part of a name, such as `x-amz-meta-dryRun` or `import_on_conflict`."""
+    if joined in _HTTP_NAMES:
+        return None
+    if joined.startswith(_S3_PREFIX):
+        return nearest(joined.removeprefix(_S3_PREFIX), _FIELDS)
+    long = (one for one in _FIELDS if one != "tags" and one in joined)
+    return next(long, None)
+
+
 def _check_unknown(name: str, joined: str, stored: str, project_id: str) -> None:
     if joined == _PROJECT:
         if stored != project_id:
@@ -106,7 +151,7 @@ def _check_unknown(name: str, joined: str, stored: str, project_id: str) -> None
             )
             raise field_error("INVALID_FIELD", "projectId", message)
         return
-    meant = nearest(joined, _FIELDS)
+    meant = _OTHER_NAMES.get(joined) or nearest(joined, _FIELDS) or _option_in(joined)
     if meant is not None:
         message = (
             f"{shown(name)} looks like an option, but is not one. Did you mean '{_FIELDS[meant]}'?"

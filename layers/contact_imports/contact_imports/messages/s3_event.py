@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from urllib.parse import unquote_plus
 
 from aws_lambda_powertools.utilities.data_classes import S3Event
@@ -18,5 +19,17 @@ def uploads_of(event: S3Event) -> Iterator[Upload]:
     for record in event.records:
         s3_object = record.s3.get_object
         yield Upload(
-            unquote_plus(s3_object.key), s3_object.etag, s3_object.size, s3_object.version_id
+            unquote_plus(s3_object.key),
+            s3_object.etag,
+            s3_object.size,
+            s3_object.version_id,
+            _time(record.get("eventTime")),
         )
+
+
+def _time(text: object) -> datetime | None:
+    """A time of an event; None where it has none, which stops nobody."""
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None

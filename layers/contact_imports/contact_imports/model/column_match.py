@@ -25,6 +25,7 @@ from contact_imports.model.column_map import (
 from contact_imports.model.errors import FileError
 from contact_imports.model.header_names import (
     LOOSE_RANK,
+    OTHER_RANK,
     Named,
     known_names,
     named,
@@ -186,15 +187,25 @@ class _Match:
             return self._one_email(not_answers)
         fitting = [one for one in own if one.fits] or self._unnamed(candidates)
         if fitting:
-            return self._one_email(fitting)
+            others = [one for one in candidates if one not in own and one.fits]
+            return self._one_email(fitting, others)
         # No column has addresses: then each row says so.
         if not certain:
             raise self._no_email()
         return self._one_email(not_answers or certain)
 
-    def _one_email(self, candidates: list[_Candidate]) -> _Candidate:
+    def _one_email(
+        self, candidates: list[_Candidate], of_others: Sequence[_Candidate] = ()
+    ) -> _Candidate:
+        """The candidate of the lowest rank. `of_others` are columns of addresses that are named as somebody else's."""
         rank = min(one.named.rank for one in candidates)
         first = [one for one in candidates if one.named.rank == rank]
+        if rank >= OTHER_RANK:
+            # "User Email" next to "Invitee Email": of a word that nobody knows, it is uncertain whose address it is.
+            first += [one for one in candidates if one.fits and rank < LOOSE_RANK <= one.named.rank]
+        if rank == LOOSE_RANK:
+            # "To Email Address" next to "From Email Address".
+            first = sorted([*first, *of_others], key=lambda one: one.position)
         if len(first) > 1:
             raise self._several_emails([one.position for one in first])
         (email,) = first

@@ -22,7 +22,10 @@ NAMES_FILE = Path(__file__).with_name("header_names.toml")
 MAX_NAME_CHARS = 120
 """A longer header is a question or a sentence, which no known name is."""
 
-_WORD_RANKS = {"first": 0, "other": 10, "second": 20}
+OTHER_RANK = 10
+"""Of a name among words that say which of several it is."""
+
+_WORD_RANKS = {"first": 0, "other": OTHER_RANK, "second": 20}
 _SECOND_RANK = 5
 """A name of a `second` table, such as a mobile phone's: after the field's own names, before their variants."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -65,12 +65,13 @@ class ImportOptions:
 @dataclass(frozen=True, slots=True)
 class Upload:
     """One object, known by its ETag (without quotes), and by its version where the bucket has versions;
-    `size` in bytes."""
+    `size` in bytes. `event_time` is when S3 told that it was made."""
 
     key: str
     etag: str
     size: int
     version_id: str | None = None
+    event_time: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
