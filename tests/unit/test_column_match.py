@@ -110,6 +110,11 @@ def test_without_an_email_the_columns_are_named(table: str) -> None:
         ("Email,Phone,Mobile\n a@x.com,,5550100", {"phone": "Mobile"}),
         ("Email,Phone,Mobile\n a@x.com,,", {"phone": "Phone"}),
         ("Email,Name\n a@x.com,a@x.com", {}),
+        # What a spreadsheet left of a number, and a record's key.
+        ("Email,Phone\n a@x.com,4.91521E+11", {}),
+        ("Email,Contact\n a@x.com,6f9619ff-8b86-d011-b42d-00c04fc964ff", {}),
+        # A name that is certain goes before one among words that nobody knows.
+        ("Email,(Do Not Modify) Contact,Full Name\n a@x.com,x1,Ann Lee", {"name": "Full Name"}),
         ("Email,First Name,First Name\n a@x.com,,Ann", {"firstName": "First Name (column 3)"}),
     ],
 )

@@ -193,6 +193,8 @@ def test_a_header_that_looks_a_little_like_another_format(header: str) -> None:
         # Somebody's data is no list of columns.
         ("email=a@x.com\nname=Ann\n", "HEADER_NOT_FOUND", "line 1 has an email address", 1),
         ("contacts:\n  - email: a@x.com\n", "HEADER_NOT_FOUND", "before line 2, which has", 2),
+        # As R writes it, the rows have a number that the header does not name.
+        ('"Email","Name"\n"1","a@x.com","Ann"\n', "HEADER_NOT_FOUND", "names 2 columns, but line 2 has 3 cells", 2),
         # The first row is no header although it has no address.
         ("n/a,Ann\nb@x.com,Bob\nc@x.com,Cy\n", "HEADER_NOT_FOUND", "before line 2, which has", 2),
         (",Ann\nb@x.com,Bob\nc@x.com,Cy\n", "HEADER_NOT_FOUND", "before line 2, which has", 2),

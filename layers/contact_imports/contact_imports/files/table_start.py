@@ -330,6 +330,17 @@ class _Head:
             return self.broken
         # What is in a record with an address is somebody's data, and no list of columns.
         with_address = [record for record in self.records if record.row.addresses]
+        width = len(first.row.cells)
+        if not errors and not first.has_address and _known_names(first.row.cells):
+            wider = [record for record in with_address if len(record.row.cells) > width]
+            if wider:
+                return FileError(
+                    "HEADER_NOT_FOUND",
+                    f"The header in line {first.line} names {width} column{'' if width == 1 else 's'}, but line "
+                    f"{wider[0].line} has {len(wider[0].row.cells)} cells. Name every column in the header, also the "
+                    "first one.",
+                    data={"line": wider[0].line, "headerLine": first.line},
+                )
         if with_address and (not errors or errors[0][0].row.addresses or first.has_address):
             return _no_header(with_address[0].line)
         return errors[0][1] if errors else _no_header(first.line)

@@ -63,6 +63,10 @@ _IS_ADDRESS = re.compile(
 _NORWEGIAN = {"no"}
 """An answer that is also a language and a country."""
 
+_ROUNDED = re.compile(r"[\d.,]+E\+\d+", re.IGNORECASE)
+_KEY = re.compile(r"\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?", re.IGNORECASE)
+"""A UUID: a record's key, no person's name."""
+
 _SURE_ANSWERS = frozenset(("yes", "true", "false", "nein", "oui", "subscribed", "unsubscribed"))
 """Answers that are no person's name."""
 
@@ -271,7 +275,7 @@ class _Match:
                 for position, one in self._named.items()
                 if one.field == field and position != email
             ),
-            key=lambda one: (one.named.rank, one.position),
+            key=lambda one: (one.named.rank, not one.named.certain, one.position),
         )
         fitting = [one for one in candidates if one.fits]
         blank = [one for one in candidates if one.fits is None and one.named.certain]
@@ -425,13 +429,17 @@ def _is_value(field: str, value: str, answers: frozenset[str]) -> bool:
     letters = sum(map(str.isalpha, value))
     digits = sum(map(str.isdecimal, value))
     if field == "phone":
-        return digits >= _MIN_DIGITS and digits > letters
+        # What a spreadsheet made of a long number: most of it is lost.
+        is_rounded = _ROUNDED.fullmatch(value) is not None
+        return digits >= _MIN_DIGITS and digits > letters and not is_rounded
     if "@" in value or plain(value) in answers:
         return False
     if field == "language":
         return value[0].isalpha() and len(value) <= _MAX_LANGUAGE_CHARS
     if field == "country":
         return letters > 0 and not digits
+    if _KEY.fullmatch(value):
+        return False
     # A name that is a number is somebody's way to call people; one as long as a phone's is none.
     return letters > 0 or digits < _MIN_PHONE_DIGITS
 

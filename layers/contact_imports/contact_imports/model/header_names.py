@@ -65,6 +65,7 @@ class KnownNames:
     alone: frozenset[str]
     words: Mapping[str, int]
     words_not_of_names: Mapping[str, int]
+    parts_of_names: frozenset[str]
     somebody_else: frozenset[str]
     answers: frozenset[str]
     together: tuple[tuple[frozenset[str], frozenset[str], str], ...]
@@ -97,6 +98,7 @@ def known_names() -> KnownNames:
         alone=frozenset(map(plain, data["alone"]["names"])),
         words=words,
         words_not_of_names=words | _ranks(data["words_not_of_names"]),
+        parts_of_names=frozenset(map(plain, data["parts_of_names"]["words"])),
         somebody_else=frozenset(map(plain, data["somebody_else"]["words"])),
         answers=frozenset(plain(word) or word for word in data["answers"]["words"]),
         together=tuple(
@@ -142,7 +144,14 @@ def named(header: str) -> Named | None:
     if outside != header:
         found = _look_up(outside, known)
         if found is not None:
-            return Named(found.field, found.rank, certain=False)
+            groups = _GROUP.findall(header)
+            if found.field in _PERSONS_NAMES and known.parts_of_names.intersection(
+                map(plain, groups)
+            ):
+                return None
+            words = [token for group in groups for token in _tokens(group)]
+            rank = max((known.words_not_of_names.get(word, 0) for word in words), default=0)
+            return Named(found.field, found.rank + rank, certain=False)
     if "/" in header:
         found = _in_two_languages(header)
         if found is not None:
