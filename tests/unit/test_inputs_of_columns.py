@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import io
 import unicodedata
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contact_imports.files.contact_file import (
     ContactFile,
+    check_contact_file,
     open_contact_file,
     read_contact_file,
 )
@@ -317,3 +321,35 @@ def test_a_file_that_is_posted_with_a_column_map(
     (one,) = found.result.contacts.values()
     assert composed(one.fields) == {"firstName": stored}
     assert found.result.total == found.rows == 1
+
+
+@pytest.mark.parametrize("options", [DROPPED, ImportOptions(ColumnMap(email="Email"))])
+@pytest.mark.parametrize("path", sorted(INPUTS.glob("*.csv")), ids=lambda path: path.stem)
+def test_the_api_checks_a_header_as_the_processor_reads_it(
+    path: Path, options: ImportOptions
+) -> None:
+    content = path.read_bytes()
+
+    def stream() -> PlainFile:
+        return PlainFile(io.BufferedReader(io.BytesIO(content)), len(content))
+
+    def answer(of: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
+        try:
+            return of()
+        except FileError as error:
+            return error.code, error.message, error.data
+
+    by_api = answer(lambda: _found(check_contact_file(stream, options)))
+    by_processor = answer(lambda: read_contact_file(stream, options, _read_to_the_header))
+    assert by_api == by_processor
+
+
+def _read_to_the_header(file: ContactFile) -> tuple[Any, ...]:
+    """What the API looks at, after all bytes were decoded, which tell the encoding."""
+    with suppress(FileError):
+        deque(file.reader, maxlen=0)
+    return _found(file)
+
+
+def _found(file: ContactFile) -> tuple[Any, ...]:
+    return file.encoding, file.delimiter, file.header, file.header_record, file.columns, file.notes
