@@ -75,6 +75,13 @@ def test_a_row_that_is_no_other_header_is_a_row(table: list[list[str]]) -> None:
     assert sum(batch.count for batch in batches) == sum(map(any, table))
 
 
+def test_a_row_of_a_report_is_no_other_header() -> None:
+    columns = Columns(COLUMNS.fields, COLUMNS.positions, COLUMNS.width, is_report=True)
+    header = [*HEADER, "import_row", "import_error"]
+    (batch,) = row_batches([(2, [[*OTHER, "3", "The email has no @."]])], columns, 1, header=header)
+    assert batch.count == 1
+
+
 def test_partitions_grow_with_the_file_up_to_64() -> None:
     kib = 1024
     sizes = [0, 1, 512 * kib, 512 * kib + 1, 32 * 1024 * kib, 5 * 1024**3]

@@ -229,6 +229,20 @@ def test_a_table_that_looks_a_little_like_another_dialect(text: str) -> None:
     assert start(text)[1] == ","
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Email,Name\n"a@x.com,Ann"\n',
+        "Email,Name\na@x.com;Ann\n",
+        "'Email','Name'\n'a@x.com','Ann'\n",
+        "Email,Name\n'a@x.com','Ann'\n",
+    ],
+)
+def test_a_column_map_does_not_hide_how_the_rows_are_written(text: str) -> None:
+    dropped, posted = refusal(text), refusal(text, POSTED)
+    assert (posted.code, posted.message) == (dropped.code, dropped.message)
+
+
 @pytest.mark.parametrize("separator", ["\x1f", "\x01"])
 def test_cells_that_an_invisible_character_separates_are_not_joined(separator: str) -> None:
     table = f"Email{separator}Name\na@x.com{separator}Ann\n"

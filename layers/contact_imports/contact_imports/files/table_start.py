@@ -505,7 +505,9 @@ def _with_suggestion(error: FileError, text: str, *, is_whole: bool) -> FileErro
         head = _Head(text, table.delimiter, is_whole=is_whole, has_sep=False)
         header = next(one for one in head.records if one.number == table.header_record)
         column_map = match_columns(header.row.cells, table.rows).column_map
-    except (FileError, StopIteration):
+    except FileError as other:
+        return other if other.code == "UNREADABLE_FILE" else None
+    except StopIteration:
         return None
     data = dict(error.data or {})
     message = error.message
