@@ -67,6 +67,7 @@ def test_another_table_below_the_first_is_no_part_of_it(
         # The same header again, a value that is called like a column, and a report of such rows.
         [["Ann", "a", "a@x.com"], [], HEADER, ["Bob", "b", "b@x.com"]],
         [[], ["Ann", "a", "Email"]],
+        [[], ["Name", "no email", "no email"], ["Phone", "x", "No email address"]],
         [[*HEADER, "3", "The email has no @."]],
     ],
 )

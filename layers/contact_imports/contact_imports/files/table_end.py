@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contact_imports.files.records import Block, is_blank
 from contact_imports.model.column_map import Columns
 from contact_imports.model.errors import FileError
-from contact_imports.model.header_names import named
+from contact_imports.model.header_names import MAX_NAME_CHARS, known_names, plain
 from contact_imports.model.notes import Note
-from contact_imports.model.text import clean_header, clean_value, fold_header
+from contact_imports.model.text import clean_value, fold_header
 
 MAX_FOOTER_RECORDS = 20
 """Records at a file's end that are looked at."""
@@ -21,8 +21,8 @@ MAX_FOOTER_RECORDS = 20
 _SENTENCE_WORDS = 5
 """Of one text in a line that is shorter than the table, after a blank line: longer than names are."""
 
-_HEADER_NAMES = 2
-"""Known names in a record that make it a header."""
+_HEADER_FIELDS = 2
+"""Fields that a record names, which make it a header: the email and another one."""
 
 _RULE = re.compile(r"[-=_*+|:.~# ]{2,}")
 _COUNTED = (
@@ -133,17 +133,19 @@ def check_same_table(
     """Raises FileError where a record after the header names columns again, and others than the header does.
 
     A file of several tables, one below another, has the values of the later ones in other columns. `number` is
-    the record's in the file. A cell of the email's column must be called email, and another one as a contact's
-    field is, for it to be a header.
+    the record's in the file. It is a header if its cell in the email's column is a known name of an email, and another
+    cell one of another field.
     """
     email = columns.positions[0]
     # The rows of a report failed, maybe since they are such a header.
     if not header or columns.is_report or email >= len(record) or "@" in record[email]:
         return
-    here = named(clean_header(record[email]))
-    if here is None or here.field != "email" or not here.certain:
+    # Exactly a known name: "no email" is a value.
+    known = known_names().fields
+    if known.get(plain(record[email][:MAX_NAME_CHARS]), ("", 0))[0] != "email":
         return
-    if sum(named(clean_header(cell)) is not None for cell in record) < _HEADER_NAMES:
+    fields = {known[name][0] for cell in record if (name := plain(cell[:MAX_NAME_CHARS])) in known}
+    if len(fields) < _HEADER_FIELDS:
         return
     width = columns.width
     if list(map(fold_header, record[:width])) == list(map(fold_header, header[:width])):
