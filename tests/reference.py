@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from contact_imports.files.records import Record, is_blank
 from contact_imports.files.split import mapped_cells
-from contact_imports.files.table_end import is_rule, rows_end
+from contact_imports.files.table_end import check_same_table, is_rule, rows_end
 from contact_imports.model.column_map import ColumnMap, find_columns
 from contact_imports.model.contact import Contact, OnBlank, OnConflict, Outcome, apply_row
 from contact_imports.model.errors import RowError
@@ -45,13 +45,19 @@ def reference_import(
 ) -> ReferenceImport:
     """What an import of these records (header first) makes of the contacts that were there before.
 
-    The rule under the header and the footer are no rows.
+    The rule under the header and the footer are no rows. Raises FileError where another table begins.
     """
     (_, header), *table = records
     columns = find_columns(column_map, header)
     if table and is_rule(table[0][1]):
         del table[0]
     del table[rows_end([record for _, record in table], columns) :]
+    is_after_break = False
+    for number, record in table:
+        is_break = is_blank(record) or len(record) != columns.width
+        if is_break or is_after_break:
+            check_same_table(number, record, header, columns)
+        is_after_break = is_break
     contacts = dict(before or {})
     counts: Counter[Outcome] = Counter()
     rows: list[int] = []

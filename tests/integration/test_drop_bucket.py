@@ -176,6 +176,10 @@ def test_options_come_from_the_objects_metadata(pipeline: Pipeline, project: str
         ({"on_conflit": "skip"}, "'on-conflit' looks like an option, but is not one. Did you mean 'onConflict'?"),
         ({"dryruns": "true"}, "Did you mean 'dryRun'?"),
         ({"tag": "a"}, "Did you mean 'tags'?"),
+        ({"x-amz-meta-onConflict": "skip"}, "Did you mean 'onConflict'?"),
+        ({"import_dry_run": "true"}, "Did you mean 'dryRun'?"),
+        ({"separator": ";"}, "Did you mean 'delimiter'?"),
+        ({"charset": "latin-1"}, "Did you mean 'encoding'?"),
         ({"delimeter": ";"}, "Did you mean 'delimiter'?"),
         ({"onConflict": "skip", "on_conflict": "upsert"}, "two spellings with different values"),
         ({"projectId": "another"}, "projectId is not the project"),
@@ -231,7 +235,7 @@ def test_options_are_obeyed_in_either_spelling(
 def test_metadata_that_is_no_option_is_left_alone(pipeline: Pipeline, project: str) -> None:
     metadata = {
         "mtime": "1700000000", "etag": "abc", "sha256": "0", "filename": "c.csv", "author": "x",
-        "source": "=?foo?B?YQ==?=", "s3cmd_attrs": "md5:x", "stage": "test", "project": "x", "project_id": project,
+        "source": "=?foo?B?YQ==?=", "s3cmd_attrs": "md5:x", "stage": "test", "project": "x", "content_encoding": "x", "project_id": project,
     }  # fmt: skip
     job = run(pipeline, project, pipeline.drop(f"drop/{project}/c.csv", FILE.encode(), **metadata))
     assert job.status is Status.COMPLETED

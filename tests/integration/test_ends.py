@@ -20,9 +20,9 @@ from contact_imports.model.import_job import (
     Status,
 )
 from tests.events import Context, ended_event, handler
-from tests.integration.test_drop_bucket import imports_of, text_of
+from tests.integration.test_drop_bucket import text_of
 from tests.integration.test_report import Bus
-from tests.pipeline import Pipeline
+from tests.pipeline import Pipeline, imports_of
 
 OPTIONS = ImportOptions(ColumnMap(email="Email"))
 FILE = b"Email\na@example.com\nno email\n"

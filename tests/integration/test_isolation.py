@@ -23,8 +23,7 @@ from contact_imports.jobs.end_import import SWEPT_AGAIN_AFTER
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.import_job import FOLLOW_TRIES, Import, ImportOptions, Status
 from tests.events import Context, ended_event, failure_event, handler, s3_event, sqs_event
-from tests.integration.test_drop_bucket import imports_of
-from tests.pipeline import Pipeline
+from tests.pipeline import Pipeline, imports_of
 from tests.simulation.world import new_project
 
 OPTIONS = ImportOptions(ColumnMap(email="Email"))

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from contact_imports.model.import_job import Import, Status
-from tests.integration.test_drop_bucket import imports_of, text_of
+from tests.integration.test_drop_bucket import text_of
+from tests.pipeline import imports_of
 from tests.simulation.aws_calls import Call, CrashPoint, When
 from tests.simulation.world import Fault, NewWorld, World, new_project
 

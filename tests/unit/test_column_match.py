@@ -42,6 +42,9 @@ def match(table: str) -> MatchedColumns:
         ("Secondary Email,Primary Email\n a@x.com,b@x.com", "Primary Email"),
         ("Billing Email,Email\n a@x.com,b@x.com", "Email"),
         ("Owner Email,Attendee\n boss@x.com,a@x.com", "Attendee"),
+        ("Email,Bidder Email\n a@x.com,b@x.com", "Email"),
+        ("User Email,Bidder Email\n a@x.com,", "User Email"),
+        ("User Email,Backup Email\n a@x.com,b@x.com", "User Email"),
         ("Contact owner,Email\n boss@x.com,a@x.com", "Email"),
         # Mistakes in it do not matter.
         ("Email,Referred by\n a@x,boss@x.com\n b@x.com,boss@x.com", "Email"),
@@ -63,6 +66,10 @@ def test_the_email_is_the_column_that_has_addresses(table: str, email: str) -> N
         ("Work Email,Home Email\n a@x.com,b@x.com", "'Work Email', 'Home Email'"),
         ("Email,Email\n a@x.com,b@x.com", "'Email (column 1)', 'Email (column 2)'"),
         ("A,B\n a@x.com,b@x.com", "'A', 'B'"),
+        # A word that is known next to one that is not: whose address is it?
+        ("User Email,Invitee Email\n a@x.com,b@x.com", "'User Email', 'Invitee Email'"),
+        ("User Email,Bidder Email\n a@x.com,b@x.com", "'User Email', 'Bidder Email'"),
+        ("From Email,To Email\n a@x.com,b@x.com", "'From Email', 'To Email'"),
     ],
 )
 def test_several_that_may_be_the_email_are_refused_and_named(table: str, named: str) -> None:
@@ -103,6 +110,11 @@ def test_without_an_email_the_columns_are_named(table: str) -> None:
         ("Email,Phone,Mobile\n a@x.com,,5550100", {"phone": "Mobile"}),
         ("Email,Phone,Mobile\n a@x.com,,", {"phone": "Phone"}),
         ("Email,Name\n a@x.com,a@x.com", {}),
+        # What a spreadsheet left of a number, and a record's key.
+        ("Email,Phone\n a@x.com,4.91521E+11", {}),
+        ("Email,Contact\n a@x.com,6f9619ff-8b86-d011-b42d-00c04fc964ff", {}),
+        # A name that is certain goes before one among words that nobody knows.
+        ("Email,(Do Not Modify) Contact,Full Name\n a@x.com,x1,Ann Lee", {"name": "Full Name"}),
         ("Email,First Name,First Name\n a@x.com,,Ann", {"firstName": "First Name (column 3)"}),
     ],
 )

@@ -5,8 +5,12 @@ from __future__ import annotations
 import gzip
 import io
 import json
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,3 +174,37 @@ def test_the_table_in_the_document_is_the_one_that_is_tested() -> None:
     """`make conformance` writes it."""
     document = DOCUMENT.read_text()
     assert document == with_table(document)
+
+
+@pytest.mark.parametrize(
+    "options", [ImportOptions(None, delimiter=None), ImportOptions(ColumnMap(email="Email"))]
+)
+@pytest.mark.parametrize("path", sorted(INPUTS.glob("*.csv")), ids=lambda path: path.stem)
+def test_the_api_checks_a_header_as_the_processor_reads_it(
+    path: Path, options: ImportOptions
+) -> None:
+    content = path.read_bytes()
+
+    def stream() -> PlainFile:
+        return PlainFile(io.BufferedReader(io.BytesIO(content)), len(content))
+
+    def answer(of: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
+        try:
+            return of()
+        except FileError as error:
+            return error.code, error.message, error.data
+
+    by_api = answer(lambda: _found(check_contact_file(stream, options)))
+    by_processor = answer(lambda: read_contact_file(stream, options, _read_to_the_header))
+    assert by_api == by_processor
+
+
+def _read_to_the_header(file: ContactFile) -> tuple[Any, ...]:
+    """What the API looks at, after all bytes were decoded, which tell the encoding."""
+    with suppress(FileError):
+        deque(file.reader, maxlen=0)
+    return _found(file)
+
+
+def _found(file: ContactFile) -> tuple[Any, ...]:
+    return file.encoding, file.delimiter, file.header, file.header_record, file.columns, file.notes

@@ -21,7 +21,15 @@ from contact_imports.model.header_names import (
 )
 
 DATA: dict[str, Any] = tomllib.loads(NAMES_FILE.read_text(encoding="utf-8"))
-TABLES = {"together", "words", "words_not_of_names", "alone", "somebody_else", "answers"}
+TABLES = {
+    "together",
+    "words",
+    "words_not_of_names",
+    "parts_of_names",
+    "alone",
+    "somebody_else",
+    "answers",
+}
 
 
 def test_every_table_is_a_field_or_has_a_meaning() -> None:
@@ -81,6 +89,10 @@ def test_every_field_is_known_in_the_languages_that_exports_come_in(field: str) 
         ("Email (required)", ("email", 0)),
         ("Email Address *", ("email", 0)),
         ("E-mail 1 - Value", ("email", 0)),
+        ("Telefon 1 – Wert", ("phone", 0)),
+        ("Name (First)", ("firstName", 0)),
+        ("Name_Last", ("lastName", 0)),
+        ("Confirm Email", ("email", 20)),
         ("Primary Email", ("email", 0)),
         ("Person - Email - Work", ("email", 10)),
         ("billing_email", ("email", 10)),
@@ -104,7 +116,7 @@ def test_a_name_in_its_spellings_and_among_words(header: str, expected: tuple[st
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Company Name", "Account Name", "Last Contact", "Phone 1 - Label", "会社名", "Email;Contact", "x" * 121],
+    ["", "Name (Prefix)", "Name (Middle)", "Company Name", "Account Name", "Last Contact", "Phone 1 - Label", "会社名", "Email;Contact", "x" * 121],
 )  # fmt: skip
 def test_what_is_no_field(header: str) -> None:
     assert named(header) is None

@@ -40,6 +40,25 @@ def test_values_keep_leading_zeros_quotes_and_line_ends_inside() -> None:
     assert row.contact.fields == {"phone": "007", "name": 'x\n"y"'}
 
 
+@pytest.mark.parametrize("value", ["J\ufffdrg", "JÃ¶rg", "RENÃ©E", "x \ufffd"])
+def test_a_value_that_was_damaged_before_overwrites_nothing(value: str) -> None:
+    for cells in (["a@example.com", value, "pro"], ["a@example.com", "Ann", value]):
+        error = read_row(3, FIELDS, cells, [])
+        assert isinstance(error, RowError)
+        assert (error.code, error.field) == ("damaged_value", FIELDS[cells.index(value)])
+        assert value not in error.message
+
+
+@pytest.mark.parametrize(
+    ("name", "plan"),
+    [("Jörg", "é"), ("JOÃO", "SÃO PAULO"), ("IRMÃ", "© 2024"), ("«IRMÃ»", "Â"), ("Ã", "¶")],
+)
+def test_letters_of_any_language_are_no_damage(name: str, plan: str) -> None:
+    row = read_row(3, FIELDS, ["a@example.com", name, plan], [])
+    assert isinstance(row, Row)
+    assert (row.contact.fields, row.contact.custom_fields) == ({"firstName": name}, {"plan": plan})
+
+
 @pytest.mark.parametrize(
     "email",
     [

@@ -19,18 +19,68 @@ from contact_imports.files.split import (
     partition_count,
     row_batches,
 )
-from contact_imports.model.column_map import Columns
-from contact_imports.model.errors import RowError
+from contact_imports.model.column_map import ColumnMap, Columns
+from contact_imports.model.errors import FileError, RowError
 from contact_imports.model.identity import email_identity
 from contact_imports.model.limits import MAX_ROW_BYTES
 from contact_imports.model.text import clean_value
+from tests.reference import reference_import
 
 COLUMNS = Columns(("email", "name"), (2, 0), 3)
+
+
+HEADER = ["Name", "Plan", "Email"]
+OTHER = ["Phone", "Title", "Email"]
 
 
 def blocks(records: Iterable[Record]) -> Iterator[Block]:
     """Records as a reader gives them, one at a time."""
     return ((number, [record]) for number, record in records)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        ([["Ann", "a", "a@x.com"], [], ["Table 2"], OTHER, ["555", "Mr", "b@x.com"]], 5),
+        ([["Ann", "a", "a@x.com"], ["", "", ""], OTHER], 4),
+        ([["Ann", "a", "a@x.com"], [*OTHER, "More"], ["555", "Mr", "b@x.com", "x"]], 3),
+    ],
+)
+def test_another_table_below_the_first_is_no_part_of_it(
+    table: list[list[str]], row: int, size: int
+) -> None:
+    in_blocks = [(first + 2, table[first : first + size]) for first in range(0, len(table), size)]
+    with pytest.raises(FileError) as refused:
+        list(row_batches(in_blocks, COLUMNS, 2, header=HEADER))
+    assert f"Row {row} of the file" in refused.value.message
+    with pytest.raises(FileError) as by_reference:
+        reference_import(
+            enumerate([HEADER, *table], 1), ColumnMap("Email", name="Name"),
+        )  # fmt: skip
+    assert by_reference.value.message == refused.value.message
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        # The same header again, a value that is called like a column, and a report of such rows.
+        [["Ann", "a", "a@x.com"], [], HEADER, ["Bob", "b", "b@x.com"]],
+        [[], ["Ann", "a", "Email"]],
+        [[], ["Name", "no email", "no email"], ["Phone", "x", "No email address"]],
+        [[*HEADER, "3", "The email has no @."]],
+    ],
+)
+def test_a_row_that_is_no_other_header_is_a_row(table: list[list[str]]) -> None:
+    batches = list(row_batches([(2, table)], COLUMNS, 1, header=HEADER))
+    assert sum(batch.count for batch in batches) == sum(map(any, table))
+
+
+def test_a_row_of_a_report_is_no_other_header() -> None:
+    columns = Columns(COLUMNS.fields, COLUMNS.positions, COLUMNS.width, is_report=True)
+    header = [*HEADER, "import_row", "import_error"]
+    (batch,) = row_batches([(2, [[*OTHER, "3", "The email has no @."]])], columns, 1, header=header)
+    assert batch.count == 1
 
 
 def test_partitions_grow_with_the_file_up_to_64() -> None:

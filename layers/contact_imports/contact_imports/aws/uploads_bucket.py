@@ -143,7 +143,7 @@ class Uploads:
                 Bucket=self.bucket,
                 Key=upload.key,
                 IfMatch=f'"{upload.etag}"',
-                Range=f"bytes={offset}-",
+                Range=f"bytes={offset}-{'' if end is None else end - 1}",
                 **version,
             )
         except ClientError as error:

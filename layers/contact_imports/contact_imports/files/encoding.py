@@ -217,7 +217,7 @@ def first_encoding(head: bytes, given: str | None = None) -> str:
         raise _no_csv("a web page or XML, even if its name ends in .xls or .csv")
     controls = len(text) - len(text.translate(None, _CONTROLS))
     if controls > len(text) * _BINARY_SHARE:
-        raise _no_csv("binary, not text")
+        raise _no_csv("binary data")
     if given is None:
         return wide or UTF_8
     found = wide or marked

@@ -6,7 +6,7 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from zlib import crc32
@@ -16,6 +16,7 @@ from orjson import OPT_APPEND_NEWLINE, dumps
 from contact_imports.files.bit_set import BitSet
 from contact_imports.files.quoting import MalformedRecord
 from contact_imports.files.records import Block, is_blank
+from contact_imports.files.table_end import check_same_table
 from contact_imports.model.column_map import REPORT_COLUMNS, Columns
 from contact_imports.model.errors import RowError
 from contact_imports.model.identity import ODD_BYTE, PLAIN_BYTES, email_identity
@@ -148,15 +149,22 @@ def row_batches(
     columns: Columns,
     partitions: int,
     repeats: Repeats | None = None,
+    header: Sequence[str] = (),
 ) -> Iterator[EncodedBatch]:
     """The records after the header as row batches. Every partition has exactly one `last` batch.
 
     A batch is yielded when the next row of its partition does not fit. Memory holds one open batch for each partition.
+    Raises FileError where another table than the one of `header` begins: such a header is looked for where a record
+    is not as wide as this one, and after a blank one.
     """
+    is_after_break = False
     filling = [_OpenBatch() for _ in range(partitions)]
     pick = _picker(columns)
     width = columns.width
     for first, records in blocks:
+        if is_after_break:
+            check_same_table(first, records[0], header, columns)
+            is_after_break = False
         for number, record in enumerate(records, first):
             rejected, email, encoded = None, b"", b""
             # Nearly every row is as wide as the header and has a plain email: then there is little to look at.
@@ -168,9 +176,16 @@ def row_batches(
                     email = email_identity(cells[0]).encode()
             if email:
                 encoded = dumps((number, cells), None, OPT_APPEND_NEWLINE)
-            elif is_blank(record):
-                continue
             else:
+                is_empty = is_blank(record)
+                if is_empty or len(record) != width:
+                    check_same_table(number, record, header, columns)
+                    following = records[number - first + 1 : number - first + 2]
+                    is_after_break = not following
+                    for after in following:
+                        check_same_table(number + 1, after, header, columns)
+                if is_empty:
+                    continue
                 email = email_of(record, columns).encode()
             if not encoded or len(encoded) > MAX_ROW_BYTES:
                 checked = mapped_cells(number, record, columns)

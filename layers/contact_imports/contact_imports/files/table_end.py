@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from contact_imports.files.records import Block, is_blank
 from contact_imports.model.column_map import Columns
+from contact_imports.model.errors import FileError
+from contact_imports.model.header_names import MAX_NAME_CHARS, known_names, plain
 from contact_imports.model.notes import Note
-from contact_imports.model.text import clean_value
+from contact_imports.model.text import clean_value, fold_header
 
 MAX_FOOTER_RECORDS = 20
 """How many records at a file's end may be a footer."""
@@ -19,10 +21,13 @@ MAX_FOOTER_RECORDS = 20
 _SENTENCE_WORDS = 5
 """A single text with this many words, after a blank line, is a sentence and not a name."""
 
+_HEADER_FIELDS = 2
+"""Fields that a record names, which make it a header: the email and another one."""
+
 _RULE = re.compile(r"[-=_*+|:.~# ]{2,}")
 _COUNTED = (
-    r"contacts?|rows?|row\(s\)|records?|entries|entry|items?|lines?|results?|members?|subscribers?|people|users?|Zeilen|Datensätze|"
-    r"Kontakte|Einträge|lignes?|enregistrements?|filas?|registros?|righe|record|linhas?|rijen|wierszy|rekordów|строк[аи]?|записей"
+    r"contacts?|rows?|row\(s\)|records?|entries|entry|items?|lines?|results?|members?|subscribers?|people|users?|Zeilen?|"
+    r"Datensatz|Datensätze|Kontakte?|Eintrag|Einträge|lignes?|enregistrements?|filas?|registros?|righe|record|linhas?|rijen|wierszy|rekordów|строк[аи]?|записей"
 )
 _TOTALS = (
     r"(?:grand |sub-?)?totals?|sum|count|number|Summe|Gesamt|Gesamtsumme|Insgesamt|Anzahl|total(?:e|es)?|nombre|suma|razem|totaal|"
@@ -122,6 +127,36 @@ class TableRows:
         )
 
 
+def check_same_table(
+    number: int, record: Sequence[str], header: Sequence[str], columns: Columns
+) -> None:
+    """Raises FileError where a record after the header names columns again, and others than the header does.
+
+    A file of several tables, one below another, has the values of the later ones in other columns. `number` is
+    the record's in the file. It is a header if its cell in the email's column is a known name of an email, and another
+    cell one of another field.
+    """
+    email = columns.positions[0]
+    # The rows of a report failed, maybe since they are such a header.
+    if not header or columns.is_report or email >= len(record) or "@" in record[email]:
+        return
+    # Exactly a known name: "no email" is a value.
+    known = known_names().fields
+    if known.get(plain(record[email][:MAX_NAME_CHARS]), ("", 0))[0] != "email":
+        return
+    fields = {known[name][0] for cell in record if (name := plain(cell[:MAX_NAME_CHARS])) in known}
+    if len(fields) < _HEADER_FIELDS:
+        return
+    width = columns.width
+    if list(map(fold_header, record[:width])) == list(map(fold_header, header[:width])):
+        return
+    raise FileError(
+        "UNREADABLE_FILE",
+        f"Row {number} of the file names the columns of another table. Keep one table, or send each in a file of "
+        "its own.",
+    )
+
+
 def rows_end(records: Sequence[Sequence[str]], columns: Columns) -> int:
     """How many of these records, a file's last ones, come before its footer."""
     start = max(0, len(records) - MAX_FOOTER_RECORDS)
@@ -135,7 +170,24 @@ def rows_end(records: Sequence[Sequence[str]], columns: Columns) -> int:
             after_footer = True
         else:
             end, after_blank, after_footer = index + 1, False, False
-    return end
+    return min(end, _notes_start(records, start, columns))
+
+
+def _notes_start(records: Sequence[Sequence[str]], start: int, columns: Columns) -> int:
+    """Where the notes after the last blank line before the end begin: short lines of one text without an address,
+    of which one is worded as a footer. All records if that is no such block."""
+    is_note = False
+    for index in range(len(records) - 1, start - 1, -1):
+        record = records[index]
+        if is_blank(list(record)):
+            if is_note:
+                return index
+            continue
+        texts = [text for text in map(clean_value, record) if text]
+        if len(record) >= columns.width or len(texts) != 1 or "@" in texts[0]:
+            break
+        is_note = is_note or _WORDED.fullmatch(texts[0]) is not None
+    return len(records)
 
 
 def is_rule(record: Sequence[str]) -> bool:

@@ -19,9 +19,10 @@ from contact_imports.files.records import RecordReader, is_blank
 from contact_imports.model.column_map import ColumnMap, Columns, find_columns
 from contact_imports.model.column_match import SampleRow, match_columns, sample_row
 from contact_imports.model.errors import FileError
-from contact_imports.model.header_names import named
+from contact_imports.model.header_names import known_names, named, plain
 from contact_imports.model.import_job import ImportOptions
 from contact_imports.model.notes import Note
+from contact_imports.model.text import clean_value
 
 TABLE_HEAD_BYTES = 256 * 1024
 """What `find_table` should be given of a file: the widest usual header and some rows."""
@@ -52,6 +53,7 @@ _FORMATS = tuple(
         (r"\s*BEGIN:VCALENDAR\b", "a calendar (.ics)", "Export the contacts as CSV."),
         (r'\s*\[\s*(?:[{\["]|\])', "JSON", "Write it as CSV: the names of the columns, then a line for each contact."),
         (r'\s*\{\s*(?:"[^"\r\n]*"\s*:|\})', "JSON", "Write it as CSV: the names of the columns, then a line for each contact."),
+        (r"ID;P[A-Z]", "a SYLK file (.slk)", "Save it as CSV."),
         (r"\s*(?:version:\s*1\s+)?dn::?\s", "LDIF", "Export the contacts as CSV."),
         (r"\s*(?:---\s*\n)?-\s+[\"']?[a-z_-]+[\"']?:\s", "YAML", "Write it as CSV: the names of the columns, then a line for each contact."),
         (r"\s*(?:From \S+@\S+ |Return-Path: |Delivered-To: |MIME-Version: |Received: from |(?:(?:From|To|Subject|Date|Cc|Reply-To|Message-ID): [^\n]*\n){2})", "an email or a mailbox", "Export the contacts as CSV."),
@@ -67,6 +69,9 @@ _FORMAT_CHARS = 8192
 """How much of a file's text is searched for another format."""
 
 _MOSTLY = 0.5
+
+_QUOTES = frozenset(('""', "''", "``", "“”", "„“", "„”", "””", "‘’", "«»"))
+"""Opening and closing quotes that a cell may be in by mistake: the rule knows only straight double ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +115,9 @@ def find_table(text: str, options: ImportOptions, *, is_whole: bool) -> TableSta
     found = [
         (start, head) for head in heads if (start := head.find(options.column_map)) is not None
     ]
-    if not found and options.delimiter is None:
-        found = _with_rare_delimiters(text, options, is_whole=is_whole)
+    if options.delimiter is None and all(head.likelihood[1] < 2 for _, head in found):
+        # A control character between two cells is invisible, so that both would be read as one.
+        found = _with_rare_delimiters(text, options, is_whole=is_whole) or found
     if not found:
         if unread and not any(head.likelihood[0] for head in heads):
             # With the other delimiters there are no columns: this was the right one, and its first record is wrong.
@@ -121,6 +127,7 @@ def find_table(text: str, options: ImportOptions, *, is_whole: bool) -> TableSta
         found.sort(key=lambda one: (one[0].quality, *one[1].likelihood), reverse=True)
     start, head = found[0]
     head.check_skipped(start)
+    head.check_rows(start)
     return head.table_start(start)
 
 
@@ -174,6 +181,15 @@ class _HeadRecord:
     @property
     def has_address(self) -> bool:
         return any(self.row.addresses.values())
+
+    @property
+    def has_part_of_address(self) -> bool:
+        """Whether a cell has an address and more: it may be several cells."""
+        return not all(self.row.addresses.values())
+
+    @property
+    def is_comment(self) -> bool:
+        return self.row.cells[0].lstrip().startswith("#")
 
 
 class _Head:
@@ -242,13 +258,48 @@ class _Head:
     def check_skipped(self, start: _Start) -> None:
         """Raises FileError if a record before the header looks like a row."""
         for record in self.records[: start.index]:
-            if record.row.addresses.get(start.email):
+            if record.row.addresses.get(start.email) and not record.is_comment:
                 header = self.records[start.index]
                 raise FileError(
                     "HEADER_NOT_FOUND",
                     f"Line {header.line} names the columns, but line {record.line} before it has an email "
                     "address in the same column. Move the names to the first line.",
                     data={"line": record.line, "headerLine": header.line},
+                )
+
+    def check_rows(self, start: _Start) -> None:
+        """Raises FileError where the rows are not written as the header is, so that their cells are not theirs."""
+        header = self.records[start.index]
+        width = len(header.row.cells)
+        rows = self.records[start.index + 1 :]
+        if not rows and self._is_whole and header.row.addresses:
+            raise FileError(
+                "UNREADABLE_FILE",
+                f"The file is one line with email addresses in it, line {header.line}: its lines do not end in a "
+                "line feed. Save it as CSV again.",
+                data={"line": header.line},
+            )
+        if width > 1 and any(row.has_part_of_address for row in rows):
+            first = rows[0]
+            if all(len(row.row.cells) == 1 for row in rows):
+                cells = [row.row.cells[0] for row in rows]
+                if all(self.delimiter in cell for cell in cells):
+                    raise _lines_in_quotes(first.line)
+                others = [one for one in DELIMITERS if all(one in cell for cell in cells)]
+                if others:
+                    raise FileError(
+                        "UNREADABLE_FILE",
+                        f"The header in line {header.line} is separated by {_called(self.delimiter)}, but the rows from "
+                        f"line {first.line} on by {_called(others[0])}. Write all lines with the same delimiter.",
+                        data={"line": first.line},
+                    )
+        for what, records in (("The names", [header]), ("The values", rows)):
+            if width > 1 and _are_in_quotes([one.row.cells for one in records]):
+                raise FileError(
+                    "UNREADABLE_FILE",
+                    f"{what} from line {records[0].line} on are in quotes that are part of them: single or "
+                    'typographic quotes, or two pairs. Put each cell in one pair of straight double quotes ("), or in none.',
+                    data={"line": records[0].line},
                 )
 
     def table_start(self, start: _Start) -> TableStart:
@@ -275,9 +326,25 @@ class _Head:
             for _, error in errors:
                 if error.code == code:
                     return error
-        if first.has_address or not errors:
-            return _no_header(first.line)
-        return errors[0][1]
+        if self.broken is not None and len(self.records) < HEADER_WITHIN_RECORDS:
+            # The header may be among the records that could not be read.
+            return self.broken
+        # What is in a record with an address is somebody's data, and no list of columns.
+        with_address = [record for record in self.records if record.row.addresses]
+        width = len(first.row.cells)
+        if not errors and not first.has_address and _known_names(first.row.cells):
+            wider = [record for record in with_address if len(record.row.cells) > width]
+            if wider:
+                return FileError(
+                    "HEADER_NOT_FOUND",
+                    f"The header in line {first.line} names {width} column{'' if width == 1 else 's'}, but line "
+                    f"{wider[0].line} has {len(wider[0].row.cells)} cells. Name every column in the header, also the "
+                    "first one.",
+                    data={"line": wider[0].line, "headerLine": first.line},
+                )
+        if with_address and (not errors or errors[0][0].row.addresses or first.has_address):
+            return _no_header(with_address[0].line)
+        return errors[0][1] if errors else _no_header(first.line)
 
     def lines_in_quotes(self) -> bool:
         """Whether each record is one cell that has the delimiter in it."""
@@ -303,7 +370,10 @@ class _Head:
         if match.is_named:
             is_clear = index == 0 or match.has_addresses or match.known > 1
         else:
-            has_name = bool(header[match.email].strip()) or match.known > 1
+            name = header[match.email]
+            # "n/a" is a value: then this is the first row of a file without a header.
+            is_name = bool(clean_value(name)) and plain(name) not in known_names().answers
+            has_name = is_name or match.known > 1
             narrower = all(
                 _filled(record.row.cells) < _filled(header) for record in self.records[:index]
             )
@@ -344,6 +414,14 @@ def _agree(header: Sequence[str], rows: Sequence[SampleRow]) -> bool:
     return same >= len(rows) * _MOSTLY
 
 
+def _are_in_quotes(records: Sequence[Sequence[str]]) -> bool:
+    """Whether every record begins and ends with quotes that are part of its cells, and one has each cell in them."""
+    cleaned = [[text for text in map(clean_value, cells) if text] for cells in records]
+    return all(cells and cells[0][0] + cells[-1][-1] in _QUOTES for cells in cleaned) and any(
+        all(len(text) > 1 and text[0] + text[-1] in _QUOTES for text in cells) for cells in cleaned
+    )
+
+
 def _filled(cells: Sequence[str]) -> int:
     return sum(bool(cell.strip()) for cell in cells)
 
@@ -375,10 +453,23 @@ def _refuse_other_formats(text: str) -> None:
 
 
 def _no_header(line: int) -> FileError:
+    where = f"line {line} has an email address where the columns' names should be. Put a first line"
+    if line > 1:
+        where = (
+            f"no line names the columns before line {line}, which has an email address. Put a line"
+        )
     return FileError(
         "HEADER_NOT_FOUND",
-        f"The file has no header: line {line} has an email address where the columns' names should be. "
-        "Put a first line above it that names each column, such as 'Email'.",
+        f"The file has no header: {where} above it that names each column, such as 'Email'.",
+        data={"line": line},
+    )
+
+
+def _lines_in_quotes(line: int) -> FileError:
+    return FileError(
+        "UNREADABLE_FILE",
+        f"Each line from line {line} on is in quotes as a whole, so that the file has one column. "
+        "Remove the quotes around the lines, and save it again.",
         data={"line": line},
     )
 
@@ -394,13 +485,7 @@ def _refusal(
     ]
     every = [head for head in (*heads, *others) if head.records]
     if any(head.lines_in_quotes() for head in every):
-        line = heads[0].records[0].line
-        return FileError(
-            "UNREADABLE_FILE",
-            f"Each line from line {line} on is in quotes as a whole, so that the file has one column. "
-            "Remove the quotes around the lines, and save it again.",
-            data={"line": line},
-        )
+        return _lines_in_quotes(heads[0].records[0].line)
     head = max(heads, key=lambda one: (one.delimiter == options.delimiter, *one.likelihood))
     error = head.refusal()
     if error.code != "COLUMN_NOT_FOUND":
@@ -421,7 +506,9 @@ def _with_suggestion(error: FileError, text: str, *, is_whole: bool) -> FileErro
         head = _Head(text, table.delimiter, is_whole=is_whole, has_sep=False)
         header = next(one for one in head.records if one.number == table.header_record)
         column_map = match_columns(header.row.cells, table.rows).column_map
-    except (FileError, StopIteration):
+    except FileError as other:
+        return other if other.code == "UNREADABLE_FILE" else None
+    except StopIteration:
         return None
     data = dict(error.data or {})
     message = error.message

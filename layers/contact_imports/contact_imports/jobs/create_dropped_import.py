@@ -29,6 +29,29 @@ _FIELDS = {name.lower(): name for name in field_names(OptionFields)}
 
 _PROJECT = "projectid"
 
+_OTHER_NAMES = {
+    name: option
+    for option, names in {
+        "columnmap": ("mapping", "columnmapping", "fieldmap", "fieldmapping", "fieldsmap"),
+        "delimiter": ("separator", "sep", "delim", "fieldseparator", "columnseparator", "csvseparator"),
+        "dryrun": ("dry", "simulate", "testrun", "validateonly"),
+        "encoding": ("charset", "characterset", "codepage"),
+        "onblank": ("blanks", "emptycells", "onempty"),
+        "onconflict": (
+            *("onduplicate", "onduplicates", "duplicates", "onexisting", "ifexists", "overwrite", "upsert"),
+            *("skipexisting", "updateexisting"),
+        ),
+    }.items()
+    for name in names
+}  # fmt: skip
+"""What other programs call an option, and which one it is."""
+
+_HTTP_NAMES = {"contentencoding", "transferencoding"}
+"""Metadata that has an option's name in it and is none: headers that some programs store as metadata."""
+
+_S3_PREFIX = "xamzmeta"
+"""Written twice by who gives S3's header to a client that adds it."""
+
 
 def record_dropped(
     upload: Upload, project_id: str, uploads: Uploads, imports: ImportTable, now: datetime
@@ -118,6 +141,16 @@ def refuse_misplaced(upload: Upload, reports: ReportFiles, now: datetime) -> boo
     return True
 
 
+def _option_in(joined: str) -> str | None:
+    """The option that is part of a name, such as `x-amz-meta-dryRun` or `import_on_conflict`."""
+    if joined in _HTTP_NAMES:
+        return None
+    if joined.startswith(_S3_PREFIX):
+        return nearest(joined.removeprefix(_S3_PREFIX), _FIELDS)
+    long = (one for one in _FIELDS if one != "tags" and one in joined)
+    return next(long, None)
+
+
 def _check_unknown(name: str, joined: str, stored: str, project_id: str) -> None:
     if joined == _PROJECT:
         if stored != project_id:
@@ -127,7 +160,7 @@ def _check_unknown(name: str, joined: str, stored: str, project_id: str) -> None
             )
             raise field_error("INVALID_FIELD", "projectId", message)
         return
-    meant = nearest(joined, _FIELDS)
+    meant = _OTHER_NAMES.get(joined) or nearest(joined, _FIELDS) or _option_in(joined)
     if meant is not None:
         message = (
             f"{shown(name)} looks like an option, but is not one. Did you mean '{_FIELDS[meant]}'?"

@@ -135,7 +135,7 @@ def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[byte
         partitions = job.partitions or partition_count(size)
         rows = count = 0
         table_rows = file.rows()
-        for batch in row_batches(table_rows, file.columns, partitions, repeats):
+        for batch in row_batches(table_rows, file.columns, partitions, repeats, file.header):
             body = encode_row_batch(job, file.columns.fields, batch)
             messages.write(b"%d %d %s\n" % (batch.partition, batch.seq, body))
             rows += batch.count

@@ -25,6 +25,7 @@ from contact_imports.model.column_map import (
 from contact_imports.model.errors import FileError
 from contact_imports.model.header_names import (
     LOOSE_RANK,
+    OTHER_RANK,
     Named,
     known_names,
     named,
@@ -61,6 +62,10 @@ _IS_ADDRESS = re.compile(
 )
 _NORWEGIAN = {"no"}
 """An answer that is also a language and a country code."""
+
+_ROUNDED = re.compile(r"[\d.,]+E\+\d+", re.IGNORECASE)
+_KEY = re.compile(r"\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?", re.IGNORECASE)
+"""A UUID: a record's key, no person's name."""
 
 _SURE_ANSWERS = frozenset(("yes", "true", "false", "nein", "oui", "subscribed", "unsubscribed"))
 """Answers that cannot be a person's name."""
@@ -186,15 +191,25 @@ class _Match:
             return self._one_email(not_answers)
         fitting = [one for one in own if one.fits] or self._unnamed(candidates)
         if fitting:
-            return self._one_email(fitting)
+            others = [one for one in candidates if one not in own and one.fits]
+            return self._one_email(fitting, others)
         # No column has addresses: then each row says so.
         if not certain:
             raise self._no_email()
         return self._one_email(not_answers or certain)
 
-    def _one_email(self, candidates: list[_Candidate]) -> _Candidate:
+    def _one_email(
+        self, candidates: list[_Candidate], of_others: Sequence[_Candidate] = ()
+    ) -> _Candidate:
+        """The candidate of the lowest rank. `of_others` are columns of addresses that are named as somebody else's."""
         rank = min(one.named.rank for one in candidates)
         first = [one for one in candidates if one.named.rank == rank]
+        if rank >= OTHER_RANK:
+            # "User Email" next to "Invitee Email": of a word that nobody knows, it is uncertain whose address it is.
+            first += [one for one in candidates if one.fits and rank < LOOSE_RANK <= one.named.rank]
+        if rank == LOOSE_RANK:
+            # "To Email Address" next to "From Email Address".
+            first = sorted([*first, *of_others], key=lambda one: one.position)
         if len(first) > 1:
             raise self._several_emails([one.position for one in first])
         (email,) = first
@@ -260,7 +275,7 @@ class _Match:
                 for position, one in self._named.items()
                 if one.field == field and position != email
             ),
-            key=lambda one: (one.named.rank, one.position),
+            key=lambda one: (one.named.rank, not one.named.certain, one.position),
         )
         fitting = [one for one in candidates if one.fits]
         blank = [one for one in candidates if one.fits is None and one.named.certain]
@@ -414,13 +429,17 @@ def _is_value(field: str, value: str, answers: frozenset[str]) -> bool:
     letters = sum(map(str.isalpha, value))
     digits = sum(map(str.isdecimal, value))
     if field == "phone":
-        return digits >= _MIN_DIGITS and digits > letters
+        # What a spreadsheet made of a long number: most of it is lost.
+        is_rounded = _ROUNDED.fullmatch(value) is not None
+        return digits >= _MIN_DIGITS and digits > letters and not is_rounded
     if "@" in value or plain(value) in answers:
         return False
     if field == "language":
         return value[0].isalpha() and len(value) <= _MAX_LANGUAGE_CHARS
     if field == "country":
         return letters > 0 and not digits
+    if _KEY.fullmatch(value):
+        return False
     # Some people are called by a number, but not by one as long as a phone number.
     return letters > 0 or digits < _MIN_PHONE_DIGITS
 

@@ -47,6 +47,7 @@ RequestErrorCode = Literal[
 RowErrorCode = Literal[
     "invalid_email",
     "value_too_long",
+    "damaged_value",
     "row_too_large",
     "too_many_cells",
     "malformed_quoting",

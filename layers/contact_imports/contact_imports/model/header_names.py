@@ -22,7 +22,10 @@ NAMES_FILE = Path(__file__).with_name("header_names.toml")
 MAX_NAME_CHARS = 120
 """A longer header is a question or a sentence. No known name is as long."""
 
-_WORD_RANKS = {"first": 0, "other": 10, "second": 20}
+OTHER_RANK = 10
+"""Of a name among words that say which of several it is."""
+
+_WORD_RANKS = {"first": 0, "other": OTHER_RANK, "second": 20}
 _SECOND_RANK = 5
 """The rank of names in a `second` table, such as a mobile phone's: after a field's own names, before their variants."""
 
@@ -62,6 +65,7 @@ class KnownNames:
     alone: frozenset[str]
     words: Mapping[str, int]
     words_not_of_names: Mapping[str, int]
+    parts_of_names: frozenset[str]
     somebody_else: frozenset[str]
     answers: frozenset[str]
     together: tuple[tuple[frozenset[str], frozenset[str], str], ...]
@@ -94,6 +98,7 @@ def known_names() -> KnownNames:
         alone=frozenset(map(plain, data["alone"]["names"])),
         words=words,
         words_not_of_names=words | _ranks(data["words_not_of_names"]),
+        parts_of_names=frozenset(map(plain, data["parts_of_names"]["words"])),
         somebody_else=frozenset(map(plain, data["somebody_else"]["words"])),
         answers=frozenset(plain(word) or word for word in data["answers"]["words"]),
         together=tuple(
@@ -139,7 +144,14 @@ def named(header: str) -> Named | None:
     if outside != header:
         found = _look_up(outside, known)
         if found is not None:
-            return Named(found.field, found.rank, certain=False)
+            groups = _GROUP.findall(header)
+            if found.field in _PERSONS_NAMES and known.parts_of_names.intersection(
+                map(plain, groups)
+            ):
+                return None
+            words = [token for group in groups for token in _tokens(group)]
+            rank = max((known.words_not_of_names.get(word, 0) for word in words), default=0)
+            return Named(found.field, found.rank + rank, certain=False)
     if "/" in header:
         found = _in_two_languages(header)
         if found is not None:

@@ -14,7 +14,7 @@ from contact_imports.model.contact import Contact, OnBlank, Row
 from contact_imports.model.errors import RowError
 from contact_imports.model.identity import addresses_in, email_identity
 from contact_imports.model.limits import MAX_CUSTOM_VALUE_CHARS, MAX_EMAIL_CHARS, MAX_VALUE_CHARS
-from contact_imports.model.text import clean_value, is_plain
+from contact_imports.model.text import clean_value, is_damaged, is_plain
 
 _DOMAINS_REMEMBERED = 10_000
 _MAX_LOCAL_CHARS = 64  # RFC 5321, 4.5.3.1.1
@@ -26,6 +26,10 @@ _PRIVATE_DOMAINS = frozenset(SPECIAL_USE_DOMAIN_NAMES) | {
 }
 """Top-level domains that are not public: reserved, or used inside networks (RFC 6762, appendix G)."""
 _NOTHING = frozenset[str]()
+_DAMAGED = (
+    "The value lost characters before it came here: it has U+FFFD, or letters that were read in the wrong "
+    "encoding. Correct it, or export the file again as UTF-8."
+)
 _AROUND_ADDRESS = frozenset('<>()[]":')
 
 
@@ -150,7 +154,12 @@ class RowReader:
         custom: dict[str, str] = {}
         cleared = []
         # Looking at a row once takes a third of the time that looking at each of its cells takes.
-        clean = str.strip if is_plain("".join(cells)) else clean_value
+        joined = "".join(cells)
+        clean = str.strip if is_plain(joined) else clean_value
+        if not joined.isascii() and is_damaged(joined):
+            field = self._damaged_field(cells)
+            if field is not None:
+                return RowError(number, "damaged_value", _DAMAGED, field)
         for (name, key, is_custom, limit), cell in zip(self._columns, cells[1:], strict=True):
             value = clean(cell)
             if not value:
@@ -165,3 +174,10 @@ class RowReader:
                 standard[key] = value
         contact = Contact(email, standard, custom, self._tags)
         return Row(number, contact, frozenset(cleared) if cleared else _NOTHING)
+
+    def _damaged_field(self, cells: Sequence[str]) -> str | None:
+        """The first field whose cell is damaged."""
+        names = ["email", *(column[0] for column in self._columns)]
+        return next(
+            (name for name, cell in zip(names, cells, strict=True) if is_damaged(cell)), None
+        )

@@ -57,6 +57,10 @@ _NOTHING = (
 """Characters that only change how others look (Unicode's Default_Ignorable_Code_Point)."""
 
 
+_MISREAD = "\u00c3[\u00a1-\u00aa\u00ac\u00ae-\u00ba\u00bc-\u00bf]"
+"""The letters \u00e1 to \u00ff in UTF-8, read as Windows-1252, less what may follow a capital A with a tilde in Portuguese
+(an angle quote). No language has the others together."""
+
 _MAX_NORMALISED_CHARS = 10_000
 """More than any value or header may have. Normalising takes time that grows with the square of a text's
 combining marks: 0.15 seconds for so many, half an hour for the largest cell."""
@@ -90,6 +94,12 @@ def is_plain(text: str) -> bool:
     if len(text) > _MAX_NORMALISED_CHARS or _SPECIAL.search(text):
         return False
     return unicodedata.is_normalized("NFC", text)
+
+
+def is_damaged(text: str) -> bool:
+    """Whether a text was damaged before it came here: it has a character that stands for one that was lost, or
+    UTF-8 that somebody read as Windows-1252, such as two characters that begin with U+00C3 for one letter."""
+    return not text.isascii() and ("\ufffd" in text or re.search(_MISREAD, text) is not None)
 
 
 def clean_header(text: str) -> str:
