@@ -6,7 +6,7 @@ died is simply run again: it sends the same row batches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from zlib import crc32
@@ -18,7 +18,7 @@ from contact_imports.files.quoting import MalformedRecord
 from contact_imports.files.records import Block, is_blank
 from contact_imports.model.column_map import REPORT_COLUMNS, Columns
 from contact_imports.model.errors import RowError
-from contact_imports.model.identity import ODD_BYTE, PLAIN_BYTES, email_identity
+from contact_imports.model.identity import email_identity, identity_bytes
 from contact_imports.model.limits import MAX_ROW_BYTES
 from contact_imports.model.progress import MAX_PARTITIONS
 from contact_imports.model.text import clean_value
@@ -34,6 +34,9 @@ batch by itself."""
 
 _REPEAT_BITS = 2**27
 """16 MiB twice; of the emails of 10 million rows, one in 13 is taken for a repeated one."""
+
+_NO_EMAIL = ("",)
+"""Instead of the mapped cells of a record that is to be looked at more closely."""
 
 
 def partition_count(size: int) -> int:
@@ -164,22 +167,24 @@ def row_batches(
     pick = _picker(columns)
     width = columns.width
     for first, records in blocks:
-        for number, record in enumerate(records, first):
-            rejected, email, encoded = None, b"", b""
-            # Nearly every row is as wide as the header and has a plain email: then there is little to look at.
-            # What email_identity and partition_of do is done here without the calls.
-            if len(record) == width:
-                cells = pick(record)
-                email = cells[0].strip().encode().translate(PLAIN_BYTES)
-                if ODD_BYTE in email or email.endswith(b"."):
-                    email = email_identity(cells[0]).encode()
-            if email:
-                encoded = dumps((number, cells), None, OPT_APPEND_NEWLINE)
-            elif is_blank(record):
-                continue
-            else:
-                email = email_of(record, columns).encode()
-            if not encoded or len(encoded) > MAX_ROW_BYTES:
+        # Nearly every row is as wide as the header and has a plain email: then there is little to look at.
+        if set(map(len, records)) == {width}:
+            mapped = list(map(pick, records)) if pick else records
+        else:
+            mapped = [
+                (pick(record) if pick else record) if len(record) == width else _NO_EMAIL
+                for record in records
+            ]
+        emails = identity_bytes([cells[0] for cells in mapped])
+        for number, (cells, email) in enumerate(zip(mapped, emails, strict=True), first):
+            rejected = None
+            encoded = dumps((number, cells), None, OPT_APPEND_NEWLINE)
+            if not email or len(encoded) > MAX_ROW_BYTES:
+                record = records[number - first]
+                if not email:
+                    if is_blank(record):
+                        continue
+                    email = email_of(record, columns).encode()
                 checked = mapped_cells(number, record, columns)
                 if isinstance(checked, RowError):
                     rejected = checked
@@ -190,12 +195,14 @@ def row_batches(
                     encoded = dumps((number, checked), None, OPT_APPEND_NEWLINE)
             partition = crc32(email) % partitions
             batch = filling[partition]
-            if batch.count >= MAX_BATCH_ROWS or (
-                batch.count and len(batch.rows) + len(encoded) > MAX_BATCH_BYTES
+            count = batch.count
+            if count >= MAX_BATCH_ROWS or (
+                count and len(batch.rows) + len(encoded) > MAX_BATCH_BYTES
             ):
                 yield _encode(partition, batch, last=False)
                 batch = filling[partition] = _OpenBatch(seq=batch.seq + 1)
-            batch.count += 1
+                count = 0
+            batch.count = count + 1
             if repeats is not None and email.decode() in repeats:
                 batch.repeated.append(number)
             if rejected is None:
@@ -206,8 +213,10 @@ def row_batches(
         yield _encode(partition, batch, last=True)
 
 
-def _picker(columns: Columns) -> Callable[[list[str]], tuple[str, ...]]:
-    """Picks the mapped cells of a record that is as wide as the header."""
+def _picker(columns: Columns) -> Callable[[list[str]], Sequence[str]] | None:
+    """Picks the mapped cells of a record that is as wide as the header; None where they are the record."""
+    if columns.positions == tuple(range(columns.width)):
+        return None
     if len(columns.positions) > 1:
         return itemgetter(*columns.positions)
     (position,) = columns.positions
