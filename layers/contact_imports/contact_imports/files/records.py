@@ -152,7 +152,8 @@ class RecordReader:
             records = list(itertools.islice(reader, _BLOCK_RECORDS))
         except csv.Error:
             return False
-        return self._accept(records, list(itertools.islice(self._at, reader.line_num)), shape)
+        lines = list(itertools.islice(self._at, reader.line_num))
+        return self._accept(records, lines, "".join(lines), shape)
 
     def _read_lines(self, lines: list[str], shape: Shape) -> bool:
         """Reads all of these lines at a time, which is quicker, less those of a record that goes on after them."""
@@ -164,21 +165,21 @@ class RecordReader:
             records = [line.rstrip("\r\n").split(self._delimiter) for line in lines]
             if [""] in records:
                 records = [[] if record == [""] else record for record in records]
-            return self._accept(records, lines, shape)
+            return self._accept(records, lines, text, shape)
         if quotes % 2:
             end = len(lines) - 1
             while lines[end].count('"') % 2 == 0:
                 end -= 1
-            lines = lines[:end]
+            lines, text = lines[:end], "".join(lines[:end])
         try:
             records = list(csv.reader(lines, delimiter=self._delimiter, strict=True))
         except csv.Error:
             return False
-        return bool(records) and self._accept(records, lines, shape)
+        return bool(records) and self._accept(records, lines, text, shape)
 
-    def _accept(self, records: list[list[str]], lines: list[str], shape: Shape) -> bool:
-        """Takes what csv.reader read in these lines, unless that is in doubt."""
-        if self._is_doubtful(records, lines, shape):
+    def _accept(self, records: list[list[str]], lines: list[str], text: str, shape: Shape) -> bool:
+        """Takes what csv.reader read in these lines, which are `text` together, unless that is in doubt."""
+        if self._is_doubtful(records, lines, text, shape):
             return False
         self._rest_before = bool(records) and shape.is_rest(records[-1])
         self._records = records
@@ -188,9 +189,10 @@ class RecordReader:
         self._skip(len(lines))
         return True
 
-    def _is_doubtful(self, records: list[list[str]], lines: list[str], shape: Shape) -> bool:
+    def _is_doubtful(
+        self, records: list[list[str]], lines: list[str], text: str, shape: Shape
+    ) -> bool:
         """Whether csv.reader may have read these records, which stand in these lines, against the rule."""
-        text = "".join(lines)
         if "\\" in text and self._escapes is not False:
             if self._escapes is None and has_plain_backslash(text, self._delimiter):
                 self._escapes = False
