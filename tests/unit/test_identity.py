@@ -10,7 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contact_imports.model import identity
-from contact_imports.model.identity import contact_id, email_identity, readable_email
+from contact_imports.model.identity import (
+    contact_id,
+    email_identity,
+    identity_bytes,
+    readable_email,
+)
 from contact_imports.model.row_validation import EmailProblem, email_problem, is_email
 from local.stack import ROOT
 
@@ -226,6 +231,11 @@ def test_the_short_way_of_a_plain_email_gives_what_the_long_one_does(cell: str) 
 
 
 @settings(max_examples=300, deadline=None)
+@given(st.lists(st.one_of(cells, st.sampled_from(["ann@example.org", "Bo@EXAMPLE.org."]))))
+def test_many_emails_at_a_time_have_the_identities_that_they_have_alone(cells: list[str]) -> None:
+    assert identity_bytes(cells) == [email_identity(cell).encode() for cell in cells]
+
+
 @given(cells)
 def test_what_people_are_shown_means_the_same_contact(cell: str) -> None:
     email = email_identity(cell)

@@ -7,11 +7,13 @@ import io
 import os
 import random
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contact_imports.files import lines
 from contact_imports.files.contact_file import ContactFile, open_contact_file
 from contact_imports.files.failed_rows import ReportWriter, failed_rows
 from contact_imports.files.plain_file import PlainFile
@@ -270,6 +272,25 @@ def test_the_fast_way_and_the_exact_one_are_the_same(text: str) -> None:
             assert quick[2] == record
 
 
+@fuzz
+@given(st.lists(pieces, max_size=40).map("".join), st.integers(8, 64))
+def test_where_a_chunk_is_cut_makes_no_difference(text: str, chunk: int) -> None:
+    content = b"Email,Name\n" + text.encode()
+
+    def records() -> Any:
+        reader = RecordReader(io.BytesIO(content), "utf-8", ",")
+        next(iter(reader))
+        reader.expect(2, 0)
+        try:
+            return [(number, reader.line, list(record), type(record)) for number, record in reader]
+        except FileError as error:
+            return error.message
+
+    whole = records()
+    with patch.object(lines, "_CHUNK_BYTES", chunk):
+        assert records() == whole
+
+
 words = st.text(st.characters(codec="utf-8", exclude_characters="@\0"), max_size=12)
 notes = st.lists(words, max_size=4).map("\n".join)
 people = st.lists(st.tuples(notes, notes), max_size=100)
@@ -466,6 +487,8 @@ def test_a_short_row_whose_one_cell_has_a_delimiter_is_judged_by_its_email(
 def test_rows_in_quotes_as_a_whole_fail_and_have_their_values_in_the_report(
     people: list[tuple[str, str, bool]], dialect: dict[str, Any]
 ) -> None:
+    # A file whose rows are all in quotes is refused as a whole.
+    people = [("first", "row", False), *people]
     text = io.StringIO(newline="")
     rows = [(f"p{number}@example.com", note, city) for number, (note, city, _) in enumerate(people)]
     csv.writer(text, **dialect).writerow(("Email", "Note", "City"))

@@ -7,16 +7,14 @@ after the header that is not blank.
 from __future__ import annotations
 
 import csv
-import io
 import itertools
 import re
-from collections import deque
 from collections.abc import Callable, Iterator
-from copy import copy
 from operator import itemgetter
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from contact_imports.files.formulas import restore_formulas
+from contact_imports.files.lines import Lines
 from contact_imports.files.quoting import (
     MalformedRecord,
     Scan,
@@ -33,9 +31,6 @@ from contact_imports.files.quoting import (
 from contact_imports.model.errors import FileError
 from contact_imports.model.limits import MAX_CELL_CHARS
 from contact_imports.model.text import clean_value
-
-if TYPE_CHECKING:
-    from _csv import Reader as _CsvReader
 
 csv.field_size_limit(MAX_CELL_CHARS)
 
@@ -65,19 +60,17 @@ class RecordReader:
     """
 
     def __init__(self, file: BinaryIO, encoding: str, delimiter: str) -> None:
-        text = io.TextIOWrapper(file, encoding=encoding, newline="")
-        # Where the next record begins. Its copies read ahead of it, and what they read it will read again.
-        (self._at,) = itertools.tee(text, 1)
+        self._at = Lines(file, encoding)
         self._delimiter = delimiter
         self._quote_after_blank, self._quote_after_margin = _quotes_after_blanks(delimiter)
         self._escape_pairs = ('\\"', "\\\\", "\\" + delimiter)
-        self._reader: _CsvReader | None = None
         self._begun = False
         self._shape: Shape | None = None
         self._escaped = False
         self._rest_before = False
         self._escapes: bool | None = None
         self._doubled_slashes = False
+        self._lines_by_record = 0
         self._records: list[list[str]] = []
         self._starts: list[int] = []
         self._lines: list[str] = []
@@ -131,31 +124,59 @@ class RecordReader:
         return bool(self._records)
 
     def _read_fast(self, shape: Shape) -> bool:
-        """Reads a block with csv.reader; False, with nothing read, if the result may break the rule."""
-        if self._reader is None:
-            self._reader = csv.reader(copy(self._at), delimiter=self._delimiter, strict=True)
-        before = self._reader.line_num
+        """Reads a block with csv.reader; False, and nothing is read, where that may not be what the rule says."""
+        if self._lines_by_record <= 0:
+            lines = self._at.held()
+            if self._read_lines(lines, shape):
+                return True
+            # The same lines would be tried again and again.
+            self._lines_by_record = len(lines)
+        reader = csv.reader(iter(self._at), delimiter=self._delimiter, strict=True)
         try:
-            records = list(itertools.islice(self._reader, _BLOCK_RECORDS))
+            records = list(itertools.islice(reader, _BLOCK_RECORDS))
         except csv.Error:
             return False
-        taken = self._reader.line_num - before
-        at = copy(self._at)
-        lines = list(itertools.islice(at, taken))
-        if self._is_doubtful(records, lines, shape):
+        lines = list(itertools.islice(self._at, reader.line_num))
+        return self._accept(records, lines, "".join(lines), shape)
+
+    def _read_lines(self, lines: list[str], shape: Shape) -> bool:
+        """Reads all of these lines at a time, which is quicker, less those of a record that goes on after them."""
+        text = "".join(lines)
+        quotes = text.count('"')
+        if not quotes:
+            if len(text) > MAX_CELL_CHARS:
+                return False
+            records = [line.rstrip("\r\n").split(self._delimiter) for line in lines]
+            if [""] in records:
+                records = [[] if record == [""] else record for record in records]
+            return self._accept(records, lines, text, shape)
+        if quotes % 2:
+            end = len(lines) - 1
+            while lines[end].count('"') % 2 == 0:
+                end -= 1
+            lines, text = lines[:end], "".join(lines[:end])
+        try:
+            records = list(csv.reader(lines, delimiter=self._delimiter, strict=True))
+        except csv.Error:
             return False
-        self._at = at
+        return bool(records) and self._accept(records, lines, text, shape)
+
+    def _accept(self, records: list[list[str]], lines: list[str], text: str, shape: Shape) -> bool:
+        """Takes what csv.reader read in these lines, which are `text` together, unless that is in doubt."""
+        if self._is_doubtful(records, lines, text, shape):
+            return False
         self._rest_before = bool(records) and shape.is_rest(records[-1])
         self._records = records
         self._lines = lines
         self._starts = []
         self._block_line = self._next_line
-        self._next_line += taken
+        self._skip(len(lines))
         return True
 
-    def _is_doubtful(self, records: list[list[str]], lines: list[str], shape: Shape) -> bool:
+    def _is_doubtful(
+        self, records: list[list[str]], lines: list[str], text: str, shape: Shape
+    ) -> bool:
         """Whether csv.reader may have broken the rule when it read these records from these lines."""
-        text = "".join(lines)
         if "\\" in text and self._escapes is not False:
             if self._escapes is None and has_plain_backslash(text, self._delimiter):
                 self._escapes = False
@@ -165,11 +186,10 @@ class RecordReader:
             return False
         if self._quote_after_blank(text) and self._quote_after_margin(text):
             return True
-        width = shape.width
-        uneven = [record for record in records if len(record) != width]
+        uneven = set(map(len, records)) != {shape.width}
         if (uneven or self._rest_before) and self._may_lack_quotes(records, shape):
             return True
-        if any(len(record) == 1 and self._delimiter in record[0] for record in uneven):
+        if uneven and any(len(record) == 1 and self._delimiter in record[0] for record in records):
             return True
         if len(lines) == len(records):
             return False
@@ -187,17 +207,19 @@ class RecordReader:
 
     def _may_lack_quotes(self, records: list[list[str]], shape: Shape) -> bool:
         """Whether an opening quote may be missing, so that one cell was read as several cells or records."""
-        rest_before = self._rest_before
-        for record in records:
-            is_rest = shape.is_rest(record)
-            damaged = is_rest or rest_before or shape.is_exceeded_by(record)
-            if damaged and any(map(ends_with_a_quote, record)):
-                return True
-            rest_before = is_rest
-        return False
+        suspects = records[:1] if self._rest_before else []
+        for index, record in enumerate(records):
+            if len(record) != shape.width:
+                if shape.is_rest(record):
+                    suspects += records[index : index + 2]
+                elif shape.is_exceeded_by(record):
+                    suspects.append(record)
+        return any(ends_with_a_quote(cell) for record in suspects for cell in record)
 
     def _line_of(self, position: int) -> int:
         """The line where a record of the block starts. It is computed only when it is needed."""
+        if len(self._lines) == len(self._records):
+            return self._block_line + position
         if position and not self._starts:
             self._starts = [self._block_line + start for start in self._starts_in(self._lines)]
         return self._starts[position] if self._starts else self._block_line
@@ -209,14 +231,13 @@ class RecordReader:
 
     def _read_exactly(self, most: int) -> None:
         """Reads up to `most` records by the rule."""
-        self._reader = None
         self._records = []
         self._starts = []
-        while len(self._records) < most and next(copy(self._at), None) is not None:
+        self._lines = []
+        while len(self._records) < most and next(iter(self._at), None) is not None:
             record, taken = self._read_one()
             self._records.append(record)
             self._starts.append(self._next_line)
-            self._next_line += taken
             self._skip(taken)
 
     def _read_one(self) -> tuple[list[str], int]:
@@ -225,7 +246,7 @@ class RecordReader:
         scan = self._scan(escapes=bool(self._escapes))
         if self._escapes is None:
             width = shape.width if shape else len(scan.cells)
-            shown = escapes_of(scan, copy(self._at), self._delimiter, width)
+            shown = escapes_of(scan, iter(self._at), self._delimiter, width)
             if shown and self._doubled_slashes:
                 raise FileError(
                     "UNREADABLE_FILE",
@@ -317,7 +338,7 @@ class RecordReader:
             )
         if '""' not in first and cells is not None and len(cells) == shape.width:
             return shape.email is None or is_bare_address(cells[shape.email])
-        for following in itertools.islice(self._after(1), _BLANK_LINES):
+        for following in itertools.islice(self._at, 1, 1 + _BLANK_LINES):
             if following.strip():
                 return shape.fits(following, self._delimiter)
         return whole
@@ -341,17 +362,16 @@ class RecordReader:
         )
 
     def _scan(self, *, escapes: bool) -> Scan:
-        return scan_record(copy(self._at), self._delimiter, escapes=escapes)
+        return scan_record(iter(self._at), self._delimiter, escapes=escapes)
 
     def _skip(self, lines: int) -> None:
-        deque(itertools.islice(self._at, lines), maxlen=0)
-
-    def _after(self, lines: int) -> Iterator[str]:
-        return itertools.islice(copy(self._at), lines, None)
+        self._at.skip(lines)
+        self._next_line += lines
+        self._lines_by_record -= lines
 
     def _peek(self, chars: int) -> Iterator[str]:
-        """The lines from the next record on, up to about `chars` characters."""
-        for line in copy(self._at):
+        """The lines from the next record on, up to about so many characters."""
+        for line in self._at:
             yield line
             chars -= len(line)
             if chars <= 0:

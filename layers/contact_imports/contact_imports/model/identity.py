@@ -7,6 +7,7 @@ rules.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 
@@ -16,9 +17,12 @@ _CONTACT_ID_BYTES = 12
 
 _PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789@._+-"
 _ODD = 0
-PLAIN_BYTES = bytes(byte if byte in _PLAIN else _ODD for byte in bytes(range(256)).lower())
+_PLAIN_BYTES = bytes(byte if byte in _PLAIN else _ODD for byte in bytes(range(256)).lower())
 """A table for `bytes.translate`: lower case for the characters that nearly all addresses are of, 0 for others."""
-ODD_BYTE = bytes([_ODD])
+_ODD_BYTE = bytes([_ODD])
+_LINE_END = b"\n"
+_PLAIN_LINES = _PLAIN_BYTES[:10] + _LINE_END + _PLAIN_BYTES[11:]
+"""The same, for many of them: a line each."""
 
 _DOMAINS_REMEMBERED = 10_000
 _MAX_DOMAIN_CHARS = 253  # RFC 1035, 2.3.4, without the root's dot
@@ -52,10 +56,24 @@ def email_identity(cell: str) -> str:
     case if it is not a domain. The identity of an identity is itself. It may be an invalid address: `row_validation`
     checks that.
     """
-    plain = cell.strip().encode().translate(PLAIN_BYTES)
-    if ODD_BYTE in plain or plain.endswith(b"."):
+    plain = cell.strip().encode().translate(_PLAIN_BYTES)
+    if _ODD_BYTE in plain or plain.endswith(b"."):
         return _identity(cell)
     return plain.decode()
+
+
+def identity_bytes(cells: Sequence[str]) -> list[bytes]:
+    """The identity that each of these email cells means, in UTF-8: quicker than one by one."""
+    lines = "\n".join(cells).encode().translate(_PLAIN_LINES)
+    plain = lines.split(_LINE_END)
+    if len(plain) != len(cells):
+        return [email_identity(cell).encode() for cell in cells]
+    if _ODD_BYTE in lines or b".\n" in lines or lines.endswith(b"."):
+        return [
+            email_identity(cell).encode() if _ODD_BYTE in one or one.endswith(b".") else one
+            for one, cell in zip(plain, cells, strict=True)
+        ]
+    return plain
 
 
 def readable_email(identity: str) -> str:

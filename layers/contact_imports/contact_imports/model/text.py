@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 JOINERS = "\u200c\u200d"
 """Persian and Indic spelling and emoji need them inside a value."""
@@ -26,12 +27,6 @@ BLANKS = (
 
 _EDGES = BLANKS + JOINERS
 
-_REPLACED = {0x0B: "\n", 0x0C: "\n"} | {
-    byte: bytes([byte]).decode("cp1252", errors="ignore") for byte in range(0x80, 0xA0)
-}
-"""Other line breaks (UAX #14, class BK), and the control characters U+0080 to U+009F: Windows-1252 that
-somebody took for ISO-8859-1. Browsers read them the same way.
-https://html.spec.whatwg.org/multipage/parsing.html#numeric-character-reference-end-state"""
 
 _FLAG = "\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"
 """An emoji flag of a region, such as Scotland's, is a black flag and invisible letters (UTS #51)."""
@@ -75,7 +70,7 @@ def clean_value(text: str) -> str:
     """
     if is_plain(text):
         return text.strip()
-    text = normalise(re.sub(_INVISIBLE, r"\1", text.translate(_REPLACED)))
+    text = normalise(re.sub(_INVISIBLE, r"\1", text.translate(_replaced())))
     start = text.lstrip(_EDGES)
     stripped = start.rstrip(_EDGES)
     if (
@@ -100,6 +95,18 @@ def is_damaged(text: str) -> bool:
     """Whether a text was damaged before it came here: it has a character that stands for one that was lost, or
     UTF-8 that somebody read as Windows-1252, such as two characters that begin with U+00C3 for one letter."""
     return not text.isascii() and ("\ufffd" in text or re.search(_MISREAD, text) is not None)
+
+
+@cache
+def _replaced() -> dict[int, str]:
+    """Other line breaks (UAX #14, class BK), and the control characters U+0080 to U+009F: Windows-1252 that
+    somebody took for ISO-8859-1. Browsers read them the same way. Made where it is needed, since Python has to load
+    Windows-1252 for it.
+    https://html.spec.whatwg.org/multipage/parsing.html#numeric-character-reference-end-state
+    """
+    return {0x0B: "\n", 0x0C: "\n"} | {
+        byte: bytes([byte]).decode("cp1252", errors="ignore") for byte in range(0x80, 0xA0)
+    }
 
 
 def clean_header(text: str) -> str:
