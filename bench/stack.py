@@ -24,7 +24,7 @@ from contact_imports.model.column_map_json import parse_column_map  # isort: ski
 from contact_imports.files.contact_file import open_contact_file  # isort: skip
 from contact_imports.files.plain_file import PlainFile  # isort: skip
 from contact_imports.model.import_job import Import, ImportOptions, Status, new_import_id  # isort: skip
-from contact_imports.files.split import partition_count, row_batches  # isort: skip
+from contact_imports.files.split import choose_partition_count, row_batches  # isort: skip
 from contact_imports.messages.row_messages import encode_row_batch  # isort: skip
 
 BUCKET = "uploads"
@@ -98,7 +98,7 @@ class Bench:
         """A file's row batches as events of the row_batch function, one in a line."""
         now = datetime.now(UTC)
         job = Import(new_import_id(now), project, Status.PROCESSING, OPTIONS, now)
-        partitions = partition_count(path.stat().st_size)
+        partitions = choose_partition_count(path.stat().st_size)
         with path.open("rb") as content:
             stream = PlainFile(content, path.stat().st_size)
             file = open_contact_file(stream, OPTIONS, "utf-8-sig")

@@ -1,8 +1,7 @@
-"""What could not be processed is counted as failed, so that every import ends."""
+"""Counts rows that could not be processed as failed, and fails overdue imports, so that every import ends."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
@@ -34,8 +33,8 @@ from contact_imports.messages.row_messages import decode_message
 from contact_imports.messages.s3_event import uploads_of
 
 SWEEP_ENDS_BEFORE_TIMEOUT_MS = 8_000
-"""What the sweep leaves of the function's time: an import that it has begun has up to 64 partitions to end, each
-with a read and a write of some milliseconds."""
+"""When the sweep starts no other import: one that it has begun has up to 64 partitions to end, each with a read and
+a write of some milliseconds."""
 
 logger = Logger()
 aws = boto3.Session(botocore_session=fast_session())
@@ -65,8 +64,8 @@ def give_up_row_batch(body: str) -> None:
     try:
         message = decode_message(body)
     except msgspec.DecodeError:
-        # Nothing can be counted; the import it belonged to, if any, is ended at its deadline.
-        logger.exception("dead letter is no row batch")
+        # Nothing can be counted; if it belongs to an import, that one ends at its deadline.
+        logger.exception("dead letter is not a row batch")
         return
     result = handle_message(message, stores(), datetime.now(UTC), give_up=True)
     logger.error(
@@ -74,19 +73,20 @@ def give_up_row_batch(body: str) -> None:
         import_id=result.import_id,
         partition=result.partition,
         seq=result.seq,
-        rows=result.outcomes,
+        outcomes=result.outcomes,
     )
 
 
 def give_up_upload(body: str) -> None:
-    """Ends the imports of a processor invocation whose retries are spent.
+    """Ends the imports of a processor invocation that failed on every retry.
 
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
     try:
-        given_up = list(uploads_of(S3Event(json.loads(body)["requestPayload"])))
-    except (AttributeError, KeyError, TypeError, ValueError):
-        # As above; without a name of an object there is nothing to end.
+        failure = msgspec.json.decode(body)
+        given_up = list(uploads_of(S3Event(failure["requestPayload"])))
+    except (msgspec.DecodeError, AttributeError, KeyError, TypeError, ValueError):
+        # As above: without the key of an object there is nothing to end.
         logger.exception("processor failure names no upload")
         return
     for upload in given_up:
@@ -128,9 +128,9 @@ def sweep(has_time: Callable[[], bool]) -> None:
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    """One record an invocation (BatchSize), or the schedule's sweep of overdue imports.
+    """Handles one record per invocation (BatchSize), or sweeps overdue imports when the schedule calls.
 
-    Of several records, those of a group behind one that fails come again with it.
+    If there are several records and one fails, the later ones of its group fail too.
     """
     if "Records" in event:
         processor = SqsFifoPartialProcessor(skip_group_on_error=True)

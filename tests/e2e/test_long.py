@@ -137,7 +137,7 @@ def test_a_report_of_a_million_rows_is_made_in_flat_memory(
         lines = pipeline.reports.report(job).decode("utf-8-sig").splitlines()
         assert len(lines) == rows + 1
         assert lines[-1].startswith(f"no email {rows - 1},Name {rows - 1},{rows + 1},invalid_email")
-        last = json.loads(pipeline.reports.error_page(job, rows // 1_000 - 1) or b"")
+        last = json.loads(pipeline.reports.failed_rows_page(job, rows // 1_000 - 1) or b"")
         assert last[-1]["row"] == rows + 1
         print(
             f"\na report of {rows:,} failed rows: {seconds:.0f} s, {cpu:.0f} s of CPU, "

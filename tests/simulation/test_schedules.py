@@ -108,7 +108,8 @@ def run(scenario: Scenario, new_world: NewWorld) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("contact_imports.files.split.MAX_BATCH_ROWS", scenario.batch_rows)
         patch.setattr(
-            "contact_imports.jobs.split_upload.partition_count", lambda _: scenario.partitions
+            "contact_imports.jobs.split_upload.choose_partition_count",
+            lambda _: scenario.partitions,
         )
         job = world.accept(project, scenario.content, options)
         world.run_schedule(scenario.crash_share)

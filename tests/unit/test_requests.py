@@ -391,8 +391,8 @@ LF_FORM = body(FIELDS).replace(b"\r\n", b"\n")
 @pytest.mark.parametrize(
     ("content_type", "content", "encoding", "said"),
     [
-        ("multipart/form-data", body(FIELDS), None, "names no boundary"),
-        ("application/octet-stream", body(FIELDS), None, "names no boundary"),
+        ("multipart/form-data", body(FIELDS), None, "has no boundary"),
+        ("application/octet-stream", body(FIELDS), None, "has no boundary"),
         ("multipart/form-data; boundary=other", body(FIELDS), None, "does not contain the boundary"),
         (CONTENT_TYPE, b"", None, "The body is empty"),
         (CONTENT_TYPE, LF_FORM, None, "end with LF"),
@@ -406,7 +406,7 @@ LF_FORM = body(FIELDS).replace(b"\r\n", b"\n")
         (CONTENT_TYPE, body(FIELDS).replace(b'; name="projectId"', b""), None, "no name"),
         (CONTENT_TYPE, body({**FIELDS, "": "x"}), None, "no name"),
         (CONTENT_TYPE, body([*FIELDS.items()] * 20), None, "more than once"),
-        ("text/csv", FILE, None, "neither a form nor JSON"),
+        ("text/csv", FILE, None, "neither multipart/form-data nor application/json"),
         ("application/x-www-form-urlencoded", b"projectId=demo", None, "curl -F"),
     ],
 )  # fmt: skip

@@ -13,9 +13,9 @@ from contact_imports.files.split import (
     MAX_BATCH_ROWS,
     EncodedBatch,
     Repeats,
+    choose_partition_count,
     email_of,
     mapped_cells,
-    partition_count,
     partition_of,
     row_batches,
 )
@@ -36,7 +36,7 @@ def blocks(records: Iterable[Record]) -> Iterator[Block]:
 def test_partitions_grow_with_the_file_up_to_64() -> None:
     kib = 1024
     sizes = [0, 1, 512 * kib, 512 * kib + 1, 32 * 1024 * kib, 5 * 1024**3]
-    assert [partition_count(size) for size in sizes] == [1, 1, 1, 2, 64, 64]
+    assert [choose_partition_count(size) for size in sizes] == [1, 1, 1, 2, 64, 64]
 
 
 def test_the_partition_of_an_email_never_changes() -> None:

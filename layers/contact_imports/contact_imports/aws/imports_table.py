@@ -1,11 +1,11 @@
-"""The DynamoDB table of imports: the import itself. See `import_records` for what else the table has."""
+"""The DynamoDB table of imports: the import itself. `import_records` lists the table's other records."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import msgspec
 from botocore.exceptions import ClientError
@@ -36,26 +36,31 @@ if TYPE_CHECKING:
     Item = Mapping[str, AttributeValueTypeDef]
 
 OPEN_INDEX = "open-imports"
-"""Imports that have not ended, by deadline: sparse, since only those have the attribute `open`."""
+"""Imports that have not ended, by deadline. Sparse: only they have the attribute `open`."""
 
 PROJECT_INDEX = "project-imports"
-"""Imports of a project, by id, which begins with the time: sparse, since only they have a `projectId`."""
+"""Imports of a project by id, which begins with the time. Sparse: only imports have a `projectId`."""
 
 REPORT_DUE = "due"
-"""What an import's attribute `report` is from its end on, until everything is done that follows it."""
+"""The attribute `report` of an import that has ended and is not reported yet."""
 
 _REPORT_DONE = "done"
 _OPEN = "open"
 _MAX_ERROR_CHARS = 4_000
-"""Of the reason for an import's failure: it names columns, and their names have no limit."""
+"""The most of the reason for an import's failure: it names columns, whose names have no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportPage:
-    """Some imports of a project, newest first; `next_id` is the last one that was looked at, None at the end."""
+    """Some imports of a project, newest first; `next_id` is the last one that was read, None at the end."""
 
     imports: list[Import]
     next_id: str | None
+
+
+class _StoredImport(NamedTuple):
+    job: Import | None
+    partitions: list[Partition]
 
 
 class _Update(TypedDict, total=False):
@@ -77,8 +82,8 @@ class ImportTable:
     def create(self, job: Import, now: datetime) -> bool:
         """Records a new import; False if there is one of this id.
 
-        It is failed if no file is checked in UPLOAD_DEADLINE_SECONDS, or where it waits for its upload,
-        PENDING_DEADLINE_SECONDS.
+        It fails if its file is not checked within UPLOAD_DEADLINE_SECONDS, or within PENDING_DEADLINE_SECONDS if
+        it waits for its upload.
         """
         options = job.options
         pending = job.status is Status.PENDING
@@ -116,8 +121,8 @@ class ImportTable:
         return True
 
     def get(self, import_id: str) -> Import | None:
-        """The import with its counts so far, strongly consistent, so that counts never go back."""
-        return self._read(import_id)[0]
+        """The import with its counts so far. The read is strongly consistent, so counts never go back."""
+        return self._read(import_id).job
 
     def of_project(
         self, project_id: str, *, limit: int, before: str | None = None, now: datetime
@@ -134,17 +139,16 @@ class ImportTable:
             Limit=limit,
         )
         found = [_to_import(item, []) for item in response["Items"]]
-        # What has ended is final; counts of the others are in their partitions, and the index may be late.
+        # Imports that have ended are final. The others have their counts in their partitions, and the index may be late.
         current = [job if job.end_is_shown(now) else self.get(job.id) for job in found]
         next_id = found[-1].id if found and "LastEvaluatedKey" in response else None
         return ImportPage([job for job in current if job is not None], next_id)
 
     def claim(self, import_id: str, upload: Upload, now: datetime) -> Import | None:
-        """Binds an import to the object that was uploaded, and gives it to a processor.
+        """Claims an import for a processor and the object that was uploaded.
 
-        Returns the import; None if there is nothing to work on: it does not exist, it has ended or is being
-        stopped, or it was claimed for another object. A processor that is run again for the same object can
-        claim it again.
+        Returns the import; None if it does not exist, has ended, is being stopped, or was claimed for another
+        object. A processor can claim the same object again.
         """
         try:
             response = self._client.update_item(
@@ -180,7 +184,7 @@ class ImportTable:
         import_id: str,
         *,
         total: int,
-        partitions: int,
+        partition_count: int,
         encoding: str,
         delimiter: str,
         header_record: int,
@@ -188,7 +192,7 @@ class ImportTable:
         notes: Sequence[Note],
         now: datetime,
     ) -> None:
-        """Records what checking the file gave; once, so that a second processor changes nothing."""
+        """Records how the file was read and split; once, so that a second processor changes nothing."""
         self._update_open(
             import_id,
             "#total = :total, partitionCount = :partitions, #encoding = :encoding, "
@@ -196,7 +200,7 @@ class ImportTable:
             "deadline = :deadline",
             {
                 ":total": total,
-                ":partitions": partitions,
+                ":partitions": partition_count,
                 ":encoding": encoding,
                 ":delimiter": delimiter,
                 ":header": header_record,
@@ -209,7 +213,7 @@ class ImportTable:
         )
 
     def fail(self, import_id: str, error: str, now: datetime) -> bool:
-        """Ends an import of which no row was sent; False if it has ended, or rows were sent."""
+        """Fails an import of which no row was sent; False if it has ended, or rows were sent."""
         return self._end(
             import_id,
             Status.FAILED,
@@ -220,24 +224,24 @@ class ImportTable:
         )
 
     def set_failure(self, import_id: str, reason: str) -> None:
-        """Notes why an import will end without all of its rows, if it does."""
+        """Records the reason in case the import ends without all of its rows."""
         self._update_open(import_id, "failure = :reason", {":reason": reason})
 
     def end_if_done(self, import_id: str, now: datetime) -> Import | None:
-        """Ends an import whose partitions are all done; returns it as it ended, None if it did not now.
+        """Ends an import if all its partitions are done; returns the ended import, or None if it did not end now.
 
-        Whoever closes a partition calls this after it; the last one to close sees all of them closed.
+        Call it after a partition ended: the call after the last partition sees all of them done.
         """
         job, partitions = self._read(import_id)
-        if job is None or job.ended or job.partitions is None:
+        if job is None or job.ended or job.partition_count is None:
             return None
-        if sum(partition.done for partition in partitions) < job.partitions:
+        if sum(partition.done for partition in partitions) < job.partition_count:
             return None
         counts, error = job.counts, None
         missing = counts.total - counts.settled
         if missing:
             counts = replace(counts, failed=counts.failed + missing)
-            reason = job.failure or "Some rows were lost on their way."
+            reason = job.failure or "Some rows were lost."
             error = f"{reason} {missing:,} of {counts.total:,} rows were not imported. Import the file again."
         status = Status.FAILED if missing else Status.COMPLETED
         if not self._end(import_id, status, counts, error, now):
@@ -247,7 +251,7 @@ class ImportTable:
     def overdue(self, now: datetime) -> Iterator[str]:
         """The ids of the imports that have not ended and are past their deadline, the longest overdue first.
 
-        Reads a page at a time, and no further than the caller goes.
+        Pages are read when the caller gets to them.
         """
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
@@ -262,13 +266,13 @@ class ImportTable:
                     yield item["importId"]["S"]
 
     def postpone(self, import_id: str, deadline: datetime) -> bool:
-        """Moves an import's deadline, and so puts it behind the other overdue ones; False if it has ended."""
+        """Moves an import's deadline, which puts it behind the other overdue imports; False if it has ended."""
         return self._update_open(
             import_id, "deadline = :deadline", {":deadline": int(deadline.timestamp())}
         )
 
     def set_reported(self, import_id: str) -> None:
-        """Notes that everything is there that follows an import's end."""
+        """Records that the report, the result and the event of an import are done."""
         self._update(
             import_id,
             "report = :done",
@@ -277,12 +281,12 @@ class ImportTable:
             condition="attribute_exists(importId)",
         )
 
-    def _read(self, import_id: str) -> tuple[Import | None, list[Partition]]:
+    def _read(self, import_id: str) -> _StoredImport:
         items = self._items(import_id)
         jobs = [item for item in items if item["record"]["S"] == IMPORT]
         partitions = [item for item in items if item["record"]["S"].startswith(PARTITION_PREFIX)]
         job = _to_import(jobs[0], partitions) if jobs else None
-        return job, [to_partition(item) for item in partitions]
+        return _StoredImport(job, [to_partition(item) for item in partitions])
 
     def _items(self, import_id: str) -> list[Item]:
         """An import's item and its partitions', which sort after it, strongly consistent."""
@@ -353,9 +357,9 @@ class ImportTable:
         remove: Sequence[str] = (),
         condition: str,
     ) -> None:
-        """Updates an import. Where its item has no room left, the column map goes.
+        """Updates an import. If its item would be too large for DynamoDB, the column map is removed.
 
-        The map is the one attribute that can be large, and an import must always have room to end.
+        The map is the only attribute that can be large, and an import must always have room to end.
         """
         arguments: _Update = {
             "TableName": self._table,
@@ -408,7 +412,7 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
         upload=_to_upload(values["upload"]) if "upload" in values else None,
         dropped_key=values.get("droppedKey"),
         encoding=values.get("encoding"),
-        partitions=_partition_count(values.get("partitionCount")),
+        partition_count=_checked_partition_count(values.get("partitionCount")),
         failure=values.get("failure"),
         error=values.get("error"),
         completed_at=(
@@ -419,8 +423,8 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
     )
 
 
-def _partition_count(stored: int | None) -> int | None:
-    """Checks a stored number of partitions, through which whoever ends the import loops; raises ValueError."""
+def _checked_partition_count(stored: int | None) -> int | None:
+    """Checks a stored number of partitions, because ending an import loops over them; raises ValueError."""
     if stored is not None and not 1 <= stored <= MAX_PARTITIONS:
         raise ValueError(f"an import has 1 to {MAX_PARTITIONS} partitions, not {stored}")
     return stored
@@ -431,7 +435,7 @@ def _to_upload(values: Mapping[str, Any]) -> Upload:
 
 
 def _identity(upload: Upload) -> str:
-    """What distinguishes an object from the next one under its key."""
+    """Distinguishes an object from the next one with the same key."""
     return upload.version_id or upload.etag
 
 

@@ -36,7 +36,7 @@ _REPEAT_BITS = 2**27
 """16 MiB twice; of the emails of 10 million rows, one in 13 is taken for a repeated one."""
 
 
-def partition_count(size: int) -> int:
+def choose_partition_count(size: int) -> int:
     """How many partitions a file of `size` bytes is imported in."""
     return max(1, min(MAX_PARTITIONS, -(-size // PARTITION_BYTES)))
 

@@ -1,4 +1,4 @@
-"""What follows an import's end: the report of its failed rows, the results of a dropped file, an event."""
+"""Reports an import that has ended: writes the failed rows and the result of a dropped file, and sends an event."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice, takewhile
 
-import orjson
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from contact_imports.aws.errors import error_code
@@ -33,7 +33,7 @@ from contact_imports.model.import_job import Import, Status
 
 @dataclass(frozen=True, slots=True)
 class ReportStores:
-    """Where what follows an import's end comes from and goes to."""
+    """The stores that reporting an import reads and writes."""
 
     imports: ImportTable
     progress: ProgressRecords
@@ -44,8 +44,8 @@ class ReportStores:
 
 @dataclass(frozen=True, slots=True)
 class ReportedImport:
-    """An import that everything has followed; `report_error` is the code of what kept its report from being
-    made, None where it was made or there is nothing to report."""
+    """An import that was reported. `report_error` is the code of the error that prevented the report of failed
+    rows; None if there was no error."""
 
     job: Import
     report_error: str | None = None
@@ -54,10 +54,10 @@ class ReportedImport:
 def report_import(
     import_id: str, stores: ReportStores, now: datetime, has_time: Callable[[], bool]
 ) -> ReportedImport | None:
-    """Does what follows an import's end; safe to do again. None where the import has not ended, or is gone.
+    """Reports an import that has ended; safe to repeat. None if the import has not ended or does not exist.
 
-    The event comes last: whoever gets it finds everything else. The report has the failed rows that can be
-    written while `has_time`. Errors of AWS are raised, so that the stream delivers the record again. An import
+    The event is sent last, so its receiver finds the report and the result. The report has as many failed rows as
+    can be written while `has_time`. Errors of AWS are raised, so that the stream delivers the record again. An import
     whose report fails for any other reason is shown without a report.
     """
     job = stores.imports.get(import_id)
@@ -69,12 +69,12 @@ def report_import(
             _write_report(job, stores, has_time)
             has_report = True
         except UploadGoneError:
-            # The file was deleted since: what failed is counted, but cannot be shown.
+            # The file was deleted: its failed rows are counted, but cannot be shown.
             has_report = False
         except (BotoCoreError, ClientError, StillUnprocessedError):
             raise
         except Exception as error:
-            # It would fail the same way each time, while the ends of other imports wait behind it.
+            # It would fail again on every retry, and the stream's later records would wait for it.
             report_error = error_code(error)
     job = replace(job, reported=True)
     if job.dropped_key is not None:
@@ -83,7 +83,7 @@ def report_import(
             stores.reports.copy_report(job, errors_key)
         else:
             stores.reports.delete_result(errors_key)
-        result = orjson.dumps(import_entry(job, now)).decode()
+        result = msgspec.json.encode(import_entry(job, now))
         stores.reports.put_result(result_key(job, "result.json"), result)
     stores.imports.set_reported(import_id)
     stores.bus.import_ended(job, now)
@@ -91,22 +91,25 @@ def report_import(
 
 
 def _can_be_reported(job: Import) -> bool:
-    """Whether rows of a file failed, and it is known how the file was read."""
+    """Whether rows failed, and the import knows how to read the file again."""
     return bool(
-        job.counts.failed and job.upload and job.partitions and job.options.column_map is not None
+        job.counts.failed
+        and job.upload
+        and job.partition_count
+        and job.options.column_map is not None
     )
 
 
 def _write_report(job: Import, stores: ReportStores, has_time: Callable[[], bool]) -> None:
     file = _open(job, stores.uploads)
-    partitions = job.partitions or 0
+    partition_count = job.partition_count or 0
     lost = None
     if job.status is Status.FAILED:
         known = stores.progress.of_import(job.id)
-        of_all = {number: known.get(number) for number in range(partitions)}
-        lost = LostRows(file.rows(), file.columns, of_all)
+        partitions = {number: known.get(number) for number in range(partition_count)}
+        lost = LostRows(file.rows(), file.columns, partitions)
         file = _open(job, stores.uploads)
-    failed = failed_rows(file.reader, stores.progress.errors(job.id, partitions), lost)
+    failed = failed_rows(file.reader, stores.progress.errors(job.id, partition_count), lost)
     in_time = takewhile(lambda _: has_time(), islice(failed, limits.MAX_REPORTED_ROWS))
     stores.reports.put_report(job, _report(job, file, in_time, stores.reports))
     report = stores.reports.open_report(job)
@@ -117,7 +120,7 @@ def _write_report(job: Import, stores: ReportStores, has_time: Callable[[], bool
 def _report(
     job: Import, file: ContactFile, rows: Iterator[FailedRow], reports: ReportFiles
 ) -> Iterator[bytes]:
-    """The report as CSV, piece by piece; on the way, the same rows are stored as pages of JSON."""
+    """Yields the report as CSV, and stores the same rows as pages of JSON."""
     written: list[bytes] = []
     writer = ReportWriter(written.append, file.delimiter, file.header, file.columns)
     page: list[FailedRow] = []
@@ -126,18 +129,18 @@ def _report(
         writer.write(row)
         page.append(row)
         if len(page) == PAGE_ROWS:
-            reports.put_error_page(job, pages, _encode(page))
+            reports.put_failed_rows_page(job, pages, _encode(page))
             pages += 1
             page = []
         yield from written
         written.clear()
-    reports.put_error_page(job, pages, _encode(page))
+    reports.put_failed_rows_page(job, pages, _encode(page))
     writer.flush()
     yield from written
 
 
 def _open(job: Import, uploads: Uploads) -> ContactFile:
-    """The file once more from its beginning, read as it was."""
+    """Opens the import's file again, from its beginning and with the same encoding."""
     if job.upload is None:
         raise UploadGoneError(job.id)
     stream = uploads.open(job.upload)
@@ -145,4 +148,4 @@ def _open(job: Import, uploads: Uploads) -> ContactFile:
 
 
 def _encode(page: list[FailedRow]) -> bytes:
-    return orjson.dumps([row.as_api() for row in page])
+    return msgspec.json.encode([row.as_api() for row in page])

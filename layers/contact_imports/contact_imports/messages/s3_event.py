@@ -11,7 +11,7 @@ from contact_imports.model.import_job import Upload
 
 
 def uploads_of(event: S3Event) -> Iterator[Upload]:
-    """The objects of an event, with their keys as they are: S3 sends them encoded as in a form.
+    """The objects of an event. S3 encodes their keys like form data; here they are decoded.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     """
