@@ -100,7 +100,7 @@ def test_every_event_is_in_the_documents() -> None:
 
 def test_the_times_are_the_ones_that_hold() -> None:
     table = text_of("docs/limits.md")
-    assert f"| time to use an upload form | {PRESIGNED_POST_SECONDS // 3600} hour |" in table
+    assert f"| time to use a presigned POST | {PRESIGNED_POST_SECONDS // 3600} hour |" in table
     for what, seconds in (
         ("an import whose upload never came fails", PENDING_DEADLINE_SECONDS),
         ("an import whose file nobody could check fails", UPLOAD_DEADLINE_SECONDS),

@@ -144,7 +144,9 @@ def _read_json_body(body: bytes, compression: str | None) -> Mapping[str, object
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        message = f"The body is not UTF-8: byte {error.start + 1} is not valid. Send the JSON in UTF-8."
+        message = (
+            f"The body is not UTF-8: byte {error.start + 1} is not valid. Send the JSON in UTF-8."
+        )
         raise RequestError("INVALID_JSON", message) from None
     if _REPLACED in text:
         message = "The body has the character U+FFFD, which replaces bytes that are not UTF-8. Send the JSON in UTF-8."
