@@ -1,4 +1,4 @@
-"""A caller of the API's function, whose answers are kept."""
+"""A caller of the API's function that records the answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JSON = "application/json"
 
 
 class Caller:
-    """A project with keys of all sorts; what it was answered, by operation."""
+    """A project with several keys, and the answers to its requests by operation."""
 
     def __init__(self, stack: LocalStack, project: str) -> None:
         table = ApiKeyTable(stack.client("dynamodb"), stack.outputs["ApiKeysTable"])

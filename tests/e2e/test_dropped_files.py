@@ -15,7 +15,7 @@ from tests.oracle import counts_of, expected
 
 
 def ended_imports(account: Account, count: int) -> list[dict[str, Any]]:
-    """The project's imports, once so many of them have ended."""
+    """The project's imports, as soon as `count` of them have ended."""
 
     def ended() -> list[dict[str, Any]] | None:
         found = listed(account)

@@ -74,7 +74,7 @@ def test_many_failed_rows_come_in_pages_and_with_a_redirect(account: Account) ->
         headers={"Authorization": f"Bearer {account.key}"},
     )
     assert redirect.status_code == 302
-    # Without the key, as who follows to another host sends it.
+    # Without the key, as clients follow a redirect to another host.
     report = account.fetch("GET", redirect.headers["Location"])
     assert len(report.content) > MAX_INLINE_REPORT_BYTES
     assert len(report.content.splitlines()) == rows + 1

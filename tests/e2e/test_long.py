@@ -1,4 +1,4 @@
-"""What takes minutes: size, and memory that does not grow with it. `make test-long` runs them."""
+"""Tests of large files, whose memory must not grow with their size. `make test-long` runs them."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_the_processor_takes_a_gigabyte_in_flat_memory(
         )
         path.unlink()
         pipeline.sqs.purge_queue(QueueUrl=pipeline.queue_url)
-    # What is open at a time: a chunk of the object, and one row batch of each of up to 64 partitions.
+    # In memory at a time: a chunk of the object, and one row batch of each of up to 64 partitions.
     assert peaks[1000] < peaks[10] + 16
 
 

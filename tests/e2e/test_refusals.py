@@ -1,4 +1,4 @@
-"""What the deployed API refuses, and how: always the contract's ApiError, never a 5xx."""
+"""Refusals of the deployed API: always the contract's ApiError, never a 5xx."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Up:
         return ["local.up", command, "--port", port or self.port, "--state", state or self.state]
 
     def shell(self, script: str) -> str:
-        """What a script prints in a shell that has this stack's environment."""
+        """The output of a script in a shell with this stack's environment."""
         command = f"set -euo pipefail; source {shlex.quote(str(self.state / 'env'))}; {script}"
         return subprocess.run(
             ["bash", "-c", command], cwd=self.state, capture_output=True, text=True, check=True

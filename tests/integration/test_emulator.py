@@ -34,7 +34,7 @@ with signals_end_this_process():
 
 
 def ends(pid: int, seconds: float = 20) -> bool:
-    """Whether a process ends within a time that is far more than it takes."""
+    """Whether a process ends within a generous time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:

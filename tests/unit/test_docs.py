@@ -32,7 +32,7 @@ def text_of(name: str) -> str:
 
 
 def first_cells(document: str) -> set[str]:
-    """What stands in code in the first two cells of a document's tables."""
+    """The code in the first two cells of each row of a document's tables."""
     rows = re.findall(r"^\|([^|]*)\|([^|]*)\|", text_of(document), re.MULTILINE)
     return set(re.findall(r"`([^`]+)`", " ".join(cell for row in rows for cell in row)))
 
