@@ -47,7 +47,7 @@ def answers(embedded_aws: LocalStack, function_environment: None) -> list[tuple[
     caller.post(b"x" * (MAX_UPLOAD_BYTES + 1))
     caller.post(b"no form")
     caller.post_file(**{"Idempotency-Key": ""})
-    caller.ask(LIST)  # what an upload form was asked for by, before it had a path of its own
+    caller.ask(LIST)  # the former path of presigned POSTs
 
     asked = caller.ask(UPLOADS, **again | {"Idempotency-Key": "u"})
     caller.ask(UPLOADS, tags="other", **again | {"Idempotency-Key": "u"})
