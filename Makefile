@@ -1,4 +1,4 @@
-# Everything is made in this folder: .venv (tests, local tools), .local (the embedded AWS and what it keeps).
+# Everything is installed in this folder: .venv (tests, local tools) and .local (the embedded AWS and its data).
 PYTHON ?= python3
 PORT ?= 4566
 HOST ?= 127.0.0.1
@@ -37,7 +37,7 @@ $(TOOLS)/%/.made: requirements/%.txt
 check-python = command -v $(PYTHON) >/dev/null || { \
   echo "There is no $(PYTHON) here. Install Python 3.11 to 3.14, or name one: make PYTHON=/path/to/python3.13 ..." >&2; exit 1; }
 
-# Node.js comes from PyPI, so that it is the same everywhere; its packages are installed beside it.
+# Node.js comes from PyPI, so that everybody has the same version; its packages go into the same environment.
 $(TOOLS)/generators/.made: requirements/generators.txt $(wildcard tests/generators/package*.json)
 	@$(check-python)
 	@$(PYTHON) local/set_up.py $(TOOLS)/generators requirements/generators.txt
@@ -49,48 +49,48 @@ $(TOOLS)/generators/.made: requirements/generators.txt $(wildcard tests/generato
 demo: $(SETUP) ## start the embedded AWS, deploy, import ROWS rows over HTTP, show the counts, stop
 	@$(PY) -m local.demo --rows $(ROWS)
 
-up: $(SETUP) $(AWS_CLI) ## start and deploy, keep running; PORT, HOST and STATE choose where
+up: $(SETUP) $(AWS_CLI) ## start the embedded AWS, deploy, and keep it running on HOST and PORT, with its data in STATE
 	@$(PY) -m local.up up --port $(PORT) --host $(HOST) --state $(STATE)
 
-down: .venv/.made ## stop what `make up` started, and forget all it holds
+down: .venv/.made ## stop what `make up` started, and delete all its data
 	@$(PY) -m local.up down --state $(STATE)
 
-build: $(SETUP) ## build for AWS; RUNTIME (python3.13, ...) is that of the Python that is here
+build: $(SETUP) ## build for AWS Lambda; RUNTIME=python3.13, for example (default: this Python's)
 	@$(PY) -m local.deploy build $(if $(RUNTIME),--runtime $(RUNTIME))
 
 deploy: $(SETUP) ## build and deploy as STACK to the account and region of your AWS environment; PARAMETERS="Name=value ..."
 	@$(PY) -m local.deploy deploy --stack-name $(STACK) $(if $(RUNTIME),--runtime $(RUNTIME)) $(PARAMETERS)
 
-test: $(SETUP) $(AWS_CLI) ## unit, integration, simulation and end-to-end tests
-	@$(MAKE) --no-print-directory $(TOOLS)/generators/.made || echo "The generators could not be installed: their tests are skipped"
+test: $(SETUP) $(AWS_CLI) ## run the unit, integration, simulation and end-to-end tests
+	@$(MAKE) --no-print-directory $(TOOLS)/generators/.made || echo "The client generators could not be installed: their tests are skipped"
 	@$(PY) -m pytest -m "not long and not chaos" $(IN_PARALLEL)
 
-test-long: $(SETUP) ## the tests that take minutes: 1,000,000 rows, a 1 GB file
+test-long: $(SETUP) ## run the tests with 1,000,000 rows and a 1 GB file, which take minutes
 	@$(PY) -m pytest -m long -s
 
-chaos: $(SETUP) $(TOOLS)/microburst/.made ## everything that may go wrong, with a table of what was tried; SCHEDULES random ones
+chaos: $(SETUP) $(TOOLS)/microburst/.made ## crash, repeat and reorder everything, with SCHEDULES random schedules, and print a table
 	@SCHEDULES=$(SCHEDULES) $(PY) -m pytest -q $(IN_PARALLEL) tests/simulation tests/integration/test_concurrent_imports.py tests/e2e/test_kills.py tests/e2e/test_proxy.py
 
-soak: $(SETUP) ## random files under random schedules until one fails or you stop it
+soak: $(SETUP) ## run random files under random schedules until one fails or you stop it
 	@while SCHEDULES=10000 $(PY) -m pytest -q tests/simulation/test_schedules.py; do :; done
 
-bench: $(SETUP) $(TOOLS)/bench/.made ## measure speed and cost beside others; writes bench/results.md and .svg
+bench: $(SETUP) $(TOOLS)/bench/.made ## measure speed and cost, and compare with other tools; writes bench/results.md and .svg
 	@$(PY) -m bench --rounds $(ROUNDS)
 
-fuzz: $(SETUP) ## forms, column maps and files of all sorts, for FUZZ_MINUTES
+fuzz: $(SETUP) ## run the fuzz tests of requests and files for FUZZ_MINUTES
 	@end=$$(($$(date +%s) + 60 * $(FUZZ_MINUTES))); while [ $$(date +%s) -lt $$end ]; do \
 	  FUZZ_EXAMPLES=5000 $(PY) -m pytest -q -p no:cacheprovider tests/unit/test_fuzz.py tests/unit/test_quoting.py || exit 1; done
 
 conformance: .venv/.made ## write the table of docs/files.md anew, from tests/conformance.py
 	@PYTHONPATH=layers/contact_imports $(PY) -m tests.conformance
 
-lint: $(SETUP) ## ruff, mypy, sam validate
+lint: $(SETUP) ## run ruff, mypy and sam validate
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(TOOLS)/sam/bin/sam validate --lint
 
-format: .venv/.made ## let ruff write the code's layout
+format: .venv/.made ## format the code with ruff
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
 
@@ -105,10 +105,10 @@ revoke-key: .venv/.made ## revoke KEY, a key or its id, on STACK
 	@$(if $(KEY),,$(error Name the key or its id: make revoke-key KEY=ci_0123456789ab_...))
 	@$(PY) -m local.api_key --stack-name $(STACK) revoke $(KEY)
 
-lock: ## bring the locked versions up to date (needs uv)
+lock: ## update the locked versions (needs uv)
 	uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url requirements/layer.in -o layers/contact_imports/requirements.txt
 	for name in aws bench dev generators microburst ministack sam; do uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -c layers/contact_imports/requirements.txt requirements/$$name.in -o requirements/$$name.txt; done
 	cd tests/generators && PATH="$(CURDIR)/$(TOOLS)/generators/bin:$$PATH" npm install --package-lock-only --silent
 
-clean: ## remove everything that was made
+clean: ## remove everything that was installed or built
 	rm -rf .venv .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

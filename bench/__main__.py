@@ -1,4 +1,4 @@
-"""Measures ours beside others, turn and turn about, and writes results.md and results.svg.
+"""Compares our code with other tools in alternating runs, and writes results.md and results.svg.
 
 python -m bench [--rounds 5] [--only rows,units,cost,processor,growth,start,end]
 """
@@ -28,10 +28,10 @@ FUNCTIONS = ("api", "processor", "row_batch", "dead_letter", "import_ended")
 
 ROWS = 10_000
 SLOW_ROWS = 1_000
-"""For the contenders that make a request a row."""
+"""For contenders that make one request for each row."""
 
 WAIT_SECONDS = 0.005
-"""What a model of AWS lets a DynamoDB call take; the functions have 8 under way at a time."""
+"""The assumed time of a DynamoDB call on AWS; the functions make 8 calls in parallel."""
 
 CALLS_AT_A_TIME = 8
 LAMBDA_GB = 1.769 / 1.024
@@ -39,22 +39,22 @@ LOG_BYTES_A_BATCH = 900
 SQS_STEP_BYTES = 64 * 1024
 USUAL_COLUMNS = 9
 READING_TARGET = 0.35
-"""Of csv.reader's rows a second."""
+"""The share of csv.reader's rows a second that reading must reach."""
 
 
 class Results:
-    """Sections of the table, and bars of the picture."""
+    """The sections of results.md and the bars of results.svg."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.bars: dict[str, list[Bar]] = defaultdict(list)
 
     def section(self, title: str, says: str, head: tuple[str, ...]) -> None:
-        """Begins a table."""
+        """Begins a section with a table."""
         self.lines += ["", f"## {title}", "", says, "", _row(head), _row(("---",) * len(head))]
 
     def row(self, *cells: str) -> None:
-        """Adds a row to the table, and shows it."""
+        """Adds a row to the table, and prints it."""
         self.lines.append(_row(cells))
         print("  ".join(cells), flush=True)
 
@@ -64,7 +64,7 @@ def _row(cells: tuple[str, ...]) -> str:
 
 
 def verdict(value: float, target: float) -> str:
-    """A ratio beside what it is to be at most."""
+    """A ratio with its target, the maximum."""
     return f"{value:.2f} (target {target:.2f}: {'met' if value <= target else 'missed'})"
 
 
@@ -126,7 +126,7 @@ def units(at: Bench, results: Results) -> dict[str, dict[str, Any]]:
     found["update_item"] = at.contend("update_item", at.new_table(), at.rows(SLOW_ROWS), units=True)
     results.section(
         "Units and requests of a row",
-        "From ConsumedCapacity; read units of BatchGetItem by AWS's rule, from the items' sizes. What is over 1 is "
+        "From ConsumedCapacity; read units of BatchGetItem by AWS's rule, from the items' sizes. Above 1 are "
         "the partitions' counters, one a row batch. `at once` is an import of the same file within ten minutes "
         "of the one before; the others come later.",
         ("", "write units", "read units", "requests"),
@@ -215,7 +215,7 @@ cpu, wall = time.process_time() - cpu, time.monotonic() - wall
 peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(json.dumps(dict(cpu=cpu, wall=wall, peak=int(peak) / 1024)))
 """
-"""The handler in a process of its own; where it does not send, the queue takes everything at once."""
+"""Runs the handler in its own process; if it does not send, a fake queue accepts everything at once."""
 
 READER = """
 import csv, io, json, sys, time
@@ -227,7 +227,7 @@ print(json.dumps(dict(cpu=time.process_time() - cpu, rows=rows)))
 
 
 def processor_cpu(at: Bench, path: Path, *, sends: bool = True) -> dict[str, Any]:
-    """What the processor's handler takes for a dropped file, from its event to its end."""
+    """Measures the processor's handler for a dropped file."""
     s3, key = at.aws.client("s3"), f"drop/processor/{time.time_ns()}.csv"
     s3.upload_file(str(path), BUCKET, key)
     head = s3.head_object(Bucket=BUCKET, Key=key)
@@ -244,7 +244,7 @@ def processor_cpu(at: Bench, path: Path, *, sends: bool = True) -> dict[str, Any
 
 
 def shaped(at: Bench, columns: int, count: int) -> Path:
-    """A file of rows with so many columns: 9 are the usual ones."""
+    """A file of rows with this number of columns; 9 is usual."""
     usual = at.rows(count)
     path = at.folder / f"{columns}-{count}.csv"
     import csv
@@ -263,13 +263,13 @@ def shaped(at: Bench, columns: int, count: int) -> Path:
 
 
 def processor(at: Bench, results: Results, rounds: int) -> None:
-    """Rows a second, beside a bare reader of the same bytes."""
+    """Rows a second, compared with csv.reader on the same bytes."""
     results.section(
         "The processor",
-        "Rows a second of CPU time, beside a loop over `csv.reader` that reads the same bytes, and what part of the "
-        "loop's speed that is; median of "
-        f"{rounds}. `Reading` is the handler with a queue that takes everything at once: it gets the file from S3, "
-        "reads it to its end, and splits and encodes it. `With sending` is all of it. Without a column map, so that "
+        "Rows a second of CPU time, compared with a loop over `csv.reader` on the same bytes: `part` is the share of "
+        "the loop's speed; median of "
+        f"{rounds}. `Reading` is the handler with a queue that accepts everything at once: it gets the file from S3, "
+        "reads it to its end, and splits and encodes it. `With sending` is the whole handler. There is no column map, so "
         "every column is imported.",
         ("columns", "csv.reader", "reading", "part", "with sending", "part", "peak memory, MiB"),
     )
@@ -314,7 +314,7 @@ _STATE = ROOT / ".local" / "bench"
 
 
 def end(results: Results, rounds: int, count: int = 100_000) -> None:
-    """From POST to completed, beside awswrangler on the same endpoint."""
+    """The time from POST to completed, compared with awswrangler on the same endpoint."""
     stack = LocalStack(free_port(), state=_STATE)
     stack.start()
     try:
@@ -369,7 +369,7 @@ print(json.dumps(dict(cpu=took, peak=int(peak) / 1024)))
 
 
 def start(at: Bench, results: Results, rounds: int) -> None:
-    """Import time and memory of each function, beside boto3 alone."""
+    """Import time and memory of each function, compared with boto3's."""
     seen: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for _ in range(2 * rounds + 1):
         for name in ("boto3", *FUNCTIONS):
@@ -378,7 +378,7 @@ def start(at: Bench, results: Results, rounds: int) -> None:
                 layer=str(ROOT / "layers" / "contact_imports"),
                 module="boto3" if name == "boto3" else "app",
             )
-            # Without the development environment's own start-up, and with what a layer has.
+            # Without the development environment's start-up code, and with the layer's packages.
             seen[name].append(at.measure([str(_start_python()), "-c", script]))
     base = median([one["cpu"] for one in seen["boto3"]])
     layer = sum(
@@ -389,7 +389,7 @@ def start(at: Bench, results: Results, rounds: int) -> None:
     size = f" The layer, built, has {layer / 1e6:.1f} MB." if layer else ""
     results.section(
         "Cold start",
-        f"CPU time of importing a function's module, with its clients, beside `import boto3` alone; median of "
+        f"CPU time of importing a function's module, with its clients, compared with `import boto3`; median of "
         f"{2 * rounds + 1}.{size}",
         ("", "ms", "of boto3's", "peak memory, MiB"),
     )
@@ -409,7 +409,7 @@ def _start_python() -> Path:
 
 
 def growth(at: Bench, results: Results, counts: tuple[int, ...]) -> None:
-    """Whether a row costs the same, however many there are."""
+    """Whether the cost of a row depends on the number of rows."""
     results.section(
         "How cost grows with work",
         "All rows new, then all unchanged; one run each, whose CPU time includes that of counting units.",
@@ -434,7 +434,7 @@ def growth(at: Bench, results: Results, counts: tuple[int, ...]) -> None:
 
 
 def machine() -> str:
-    """What this ran on."""
+    """The machine and the Python version."""
     cpu = next(
         (
             line.split(":", 1)[1].strip()
@@ -475,7 +475,7 @@ def main() -> None:
         f"`make bench` on: {machine()}. All but the arithmetic was measured there.",
     ]
     if only != set(SECTIONS):
-        print("Not all of it was measured, so results.md and results.svg stay as they are.")
+        print("Some sections were not measured, so results.md and results.svg are unchanged.")
         return
     (HERE / "results.md").write_text("\n".join([*head, *results.lines, ""]))
     (HERE / "results.svg").write_text(picture(results.bars))

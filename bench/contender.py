@@ -1,4 +1,4 @@
-"""One way of putting contacts into DynamoDB, once, in a process of its own, which is measured.
+"""Measures one way of writing contacts to DynamoDB, in a process of its own.
 
 python bench/contender.py NAME TABLE FILE [units]    prints one line of JSON
 
@@ -24,7 +24,7 @@ import boto3
 
 ROOT = Path(__file__).resolve().parent.parent
 UNIT_BYTES = 4096
-"""What a read unit is of. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html"""
+"""The bytes of a read unit. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html"""
 
 
 class Units:
@@ -130,7 +130,7 @@ def put_item(table: str, path: Path, units: Units | None) -> Callable[[], int]:
 
 
 def update_item(table: str, path: Path, units: Units | None) -> Callable[[], int]:
-    """The only one of the others that can tell a row that created from one that updated."""
+    """The only other contender that can tell created from updated contacts."""
     resource = _table(table, units)
 
     def run() -> int:

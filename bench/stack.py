@@ -1,4 +1,4 @@
-"""What the benchmarks run on: an embedded AWS in another process, files, and processes that are measured."""
+"""The setting of the benchmarks: an embedded AWS, files, and measured processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from contact_imports.model.column_map_json import parse_column_map  # isort: ski
 from contact_imports.files.contact_file import open_contact_file  # isort: skip
 from contact_imports.files.plain_file import PlainFile  # isort: skip
 from contact_imports.model.import_job import Import, ImportOptions, Status, new_import_id  # isort: skip
-from contact_imports.files.split import partition_count, row_batches  # isort: skip
+from contact_imports.files.split import choose_partition_count, row_batches  # isort: skip
 from contact_imports.messages.row_messages import encode_row_batch  # isort: skip
 
 BUCKET = "uploads"
@@ -45,7 +45,7 @@ class Bench:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the template gives the functions, and who they are."""
+        """The functions' environment variables, as the template sets them, and credentials."""
         return {
             **{k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
             **self.aws.aws_environment,
@@ -63,7 +63,7 @@ class Bench:
         }
 
     def new_table(self) -> str:
-        """An empty table as the other contenders have it: a row is an item by its email."""
+        """An empty table for the other contenders: the email is the key."""
         self._tables += 1
         name = f"contender-{self._tables}"
         self.aws.client("dynamodb").create_table(
@@ -98,11 +98,11 @@ class Bench:
         """A file's row batches as events of the row_batch function, one in a line."""
         now = datetime.now(UTC)
         job = Import(new_import_id(now), project, Status.PROCESSING, OPTIONS, now)
-        partitions = partition_count(path.stat().st_size)
+        partition_count = choose_partition_count(path.stat().st_size)
         with path.open("rb") as content:
             stream = PlainFile(content, path.stat().st_size)
             file = open_contact_file(stream, OPTIONS, "utf-8-sig")
-            batches = list(row_batches(file.reader.blocks(), file.columns, partitions))
+            batches = list(row_batches(file.reader.blocks(), file.columns, partition_count))
             bodies = [
                 encode_row_batch(job, file.columns.fields, batch).decode() for batch in batches
             ]
@@ -125,7 +125,7 @@ class Bench:
         return target
 
     def be_quiet(self, project: str) -> None:
-        """Lets time pass: nobody has written to the project for more than ten minutes."""
+        """Pretends that the last write to the project was more than ten minutes ago."""
         self.aws.client("dynamodb").delete_item(
             TableName=self.names["ImportsTable"],
             Key={"importId": {"S": f"project#{project}"}, "record": {"S": "writes"}},
@@ -137,7 +137,7 @@ class Bench:
         return self.measure([*command, str(file), *(["units"] if units else [])])
 
     def measure(self, command: list[str], **options: Any) -> dict[str, Any]:
-        """What a process prints as the last line, as JSON."""
+        """Runs a process and returns the JSON of its last line."""
         result = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, check=False, **options
         )
@@ -162,7 +162,7 @@ def bench() -> Iterator[Bench]:
 
 
 def median(values: list[float]) -> float:
-    """The middle one."""
+    """The median of an odd number of values."""
     return statistics.median(values)
 
 

@@ -1,4 +1,4 @@
-"""A client of the API, as a program of yours could have it."""
+"""A client of the API. Copy it into your own program."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 import httpx
 
 MOST_IN_ONE_REQUEST = 4_000_000
-"""Bytes of a file that the API takes with the request; a larger one goes through an upload form."""
+"""Bytes of a file that the API takes with the request; a larger one is uploaded with a presigned POST."""
 
 _UPLOAD_TIMEOUT_SECONDS = 600
 _POLL_SECONDS = 0.2
 _POLL_GROWTH = 1.25
 _MAX_POLL_SECONDS = 1.0
-"""Short imports are seen to end at once, and long ones are not asked for all the time."""
+"""We poll often at first, so that short imports are seen to end at once, and then less often."""
 _TIMEOUT_SECONDS = 60
 _THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 
@@ -29,8 +29,9 @@ class ImportsClient:
 
     It keeps connections open: use it in a `with` statement, or close it.
 
-    Methods that answer with a response return refusals too (`is_success` tells); the others raise
-    httpx.HTTPStatusError. All raise httpx.TransportError where the API cannot be reached.
+    Methods that return a response return error responses too: check `is_success`. But `send` raises
+    httpx.HTTPStatusError if S3 refuses the file; so do `upload` and `wait` if they get an error response. All raise
+    httpx.TransportError if the API cannot be reached.
     """
 
     def __init__(self, api_url: str, api_key: str, ca_file: Path | None = None) -> None:
@@ -62,7 +63,7 @@ class ImportsClient:
         headers: dict[str, str] | None = None,
         **fields: str,
     ) -> httpx.Response:
-        """Creates an import; the answer as it came."""
+        """Creates an import; the response as it came."""
         content = file if isinstance(file, bytes) else file.read_bytes()
         return self._http.post(
             self._url,
@@ -74,7 +75,7 @@ class ImportsClient:
     def send(
         self, file: Path, project_id: str, column_map: dict[str, Any], **fields: Any
     ) -> httpx.Response:
-        """Creates an import of a file of any size, with an upload form where it is too large to post."""
+        """Creates an import of a file of any size, with a presigned POST if it is too large to send with the request."""
         if file.stat().st_size <= MOST_IN_ONE_REQUEST:
             return self.post(file, project_id, column_map, **fields)
         response = self.post_json(project_id, column_map, **fields)
@@ -86,40 +87,40 @@ class ImportsClient:
     def post_json(
         self, project_id: str, column_map: dict[str, Any], **fields: Any
     ) -> httpx.Response:
-        """Creates an import that waits for its file; the answer, with an upload form, as it came."""
+        """Creates an import that waits for its file; the response as it came, with a presigned POST."""
         return self._http.post(
             f"{self._url}/uploads",
             json={"projectId": project_id, "columnMap": column_map, **fields},
             headers=self._key,
         )
 
-    def upload(self, form: dict[str, Any], content: BinaryIO) -> None:
-        """Sends a file with an upload form, a piece at a time; raises httpx.HTTPStatusError."""
+    def upload(self, presigned_post: dict[str, Any], content: BinaryIO) -> None:
+        """Streams a file to S3 with a presigned POST; raises httpx.HTTPStatusError."""
         self._http.post(
-            form["url"],
-            data=form["fields"],
+            presigned_post["url"],
+            data=presigned_post["fields"],
             files={"file": content},
             timeout=_UPLOAD_TIMEOUT_SECONDS,
         ).raise_for_status()
 
     def list(self, project_id: str, **parameters: Any) -> httpx.Response:
-        """A page of a project's imports, newest first; the answer as it came."""
+        """A page of a project's imports, newest first; the response as it came."""
         return self._http.get(
             self._url, params={"projectId": project_id, **parameters}, headers=self._key
         )
 
     def errors(self, import_id: str, **parameters: Any) -> httpx.Response:
-        """The failed rows of an import; the answer as it came, or where it was redirected to."""
+        """The failed rows of an import; the response as it came, or the redirect's target."""
         url = f"{self._url}/{import_id}/errors"
         return self._http.get(url, params=parameters, headers=self._key)
 
     def failed_rows(self, import_id: str, **parameters: Any) -> httpx.Response:
-        """A page of the failed rows of an import, with their reasons; the answer as it came."""
+        """A page of the failed rows of an import, with their reasons; the response as it came."""
         url = f"{self._url}/{import_id}/failed-rows"
         return self._http.get(url, params=parameters, headers=self._key)
 
     def get(self, import_id: str) -> httpx.Response:
-        """An import's status and counts; the answer as it came."""
+        """An import's status and counts; the response as it came."""
         return self._http.get(f"{self._url}/{import_id}", headers=self._key)
 
     def wait(
@@ -128,7 +129,7 @@ class ImportsClient:
         seconds: float,
         seen: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> dict[str, Any]:
-        """Polls until the import has ended, showing `seen` every answer; raises TimeoutError."""
+        """Polls until the import has ended, and calls `seen` with every answer; raises TimeoutError."""
         deadline = time.monotonic() + seconds
         pause = _POLL_SECONDS
         while True:

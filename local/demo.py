@@ -1,4 +1,4 @@
-"""The main job, once: start the embedded AWS, deploy, import a file over HTTP, show what came of it."""
+"""Starts the embedded AWS, deploys, imports a file over HTTP and shows the result."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def _end(stack: LocalStack) -> None:
-    """Stops the stack; its logs stay, for whoever looks for what went wrong."""
+    """Stops the stack; its logs stay, so that you can find the cause of a failure."""
     stack.stop()
     stack.forget()
 
@@ -91,7 +91,7 @@ def _run(console: Console, stack: LocalStack, rows: int) -> None:
 
 
 class _RowsColumn(TextColumn):
-    """How many rows are counted, of how many; nothing before the file is read."""
+    """The number of counted rows and of all rows; empty before the file is read."""
 
     def render(self, task: Task) -> Text:
         return Text("" if task.total is None else f"{task.completed:,.0f}/{task.total:,.0f} rows")

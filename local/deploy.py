@@ -26,7 +26,7 @@ _STACK_NAME = re.compile(rf"[a-z][a-z0-9-]{{0,{MAX_STACK_NAME_CHARACTERS - 1}}}"
 
 
 def build(runtime: str) -> None:
-    """Builds into the SAM CLI's usual folder; raises StackError."""
+    """Builds into the SAM CLI's default folder; raises StackError."""
     log = BUILD.parent / "build.log"
     log.parent.mkdir(exist_ok=True)
     log.unlink(missing_ok=True)
@@ -35,13 +35,13 @@ def build(runtime: str) -> None:
 
 
 def deploy(stack_name: str, runtime: str, parameters: list[str]) -> None:
-    """Builds and deploys, and prints where the API is and what to do first.
+    """Builds and deploys, and prints the API's URL and the first steps.
 
     Raises StackError, BotoCoreError and ClientError.
     """
     if not _STACK_NAME.fullmatch(stack_name):
         raise StackError(
-            f"{stack_name!r} cannot be the stack's name, which is part of its bucket's name. Take at most "
+            f"{stack_name!r} cannot be the stack's name, which is part of its bucket's name. Use at most "
             f"{MAX_STACK_NAME_CHARACTERS} lower-case letters, digits and hyphens, with a letter first: STACK=contact-imports."
         )
     account = boto3.client("sts").get_caller_identity()["Account"]
@@ -70,7 +70,7 @@ The first import:
     curl $API_URL/v1/contacts/imports -H "Authorization: Bearer $API_KEY" \\
       -F file=@contacts.csv -F projectId=$PROJECT_ID -F 'columnMap={{"email":"Email"}}'
 
-docs/operations.md says what else there is to know: changing it, watching it, deleting it."""
+docs/operations.md explains the rest: upgrades, troubleshooting, deleting the stack."""
 
 
 def main() -> None:

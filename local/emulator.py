@@ -36,7 +36,7 @@ _FREE_BYTES_NEEDED = 300 * 1024**2
 
 
 class StackError(Exception):
-    """What was asked could not be done; the message says what is wrong and what to do."""
+    """A command failed; the message says what is wrong and what to do."""
 
 
 class AlreadyRunningError(StackError):
@@ -47,7 +47,7 @@ class AlreadyRunningError(StackError):
 class Emulator:
     """One embedded AWS: `port` on `host`, its files under `state`. `settings` are ministack's own.
 
-    It ends with the process that started it, however that ends, unless `detached`.
+    Unless `detached`, it ends with the process that started it, even if that one is killed.
     """
 
     port: int
@@ -59,20 +59,20 @@ class Emulator:
 
     @property
     def endpoint(self) -> str:
-        """Where AWS is, for a client on this machine."""
+        """The URL of this AWS, for a client on this machine."""
         host = "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104
         return f"{'https' if self.ca_file else 'http'}://{host}:{self.port}"
 
     @property
     def ca_file(self) -> Path | None:
-        """The certificate to trust; None where it does not speak TLS (`settings` decides: USE_SSL)."""
+        """The certificate to trust; None if it does not speak TLS (`settings` decides: USE_SSL)."""
         if self.settings.get("USE_SSL") != "1":
             return None
         return self.state / "tmp" / "ministack-tls" / "server.crt"
 
     @property
     def aws_environment(self) -> dict[str, str]:
-        """What a process needs in its environment to use this AWS."""
+        """The environment variables with which a process uses this AWS."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": "test",
@@ -107,8 +107,8 @@ class Emulator:
     def start(self) -> None:
         """Starts an empty AWS and waits until it answers.
 
-        Raises AlreadyRunningError where the state folder's AWS is running, StackError where the port is taken or
-        it does not start, OSError where the folder cannot be written to. Nothing is left running then.
+        Raises AlreadyRunningError if the state folder's AWS is running, StackError if the port is taken or it does not
+        start, OSError if the folder cannot be written to. Then nothing is left running.
         """
         self.state.mkdir(parents=True, exist_ok=True)
         _check_disk(self.state)
@@ -144,7 +144,7 @@ class Emulator:
                 raise
 
     def is_running(self) -> bool:
-        """Whether the embedded AWS of this state folder is, whoever started it."""
+        """Whether the embedded AWS of this state folder is running, no matter who started it."""
         try:
             with self._pid_file.open("r+") as pid_file:
                 return not _lock(pid_file)
@@ -152,7 +152,7 @@ class Emulator:
             return False
 
     def stop(self) -> bool:
-        """Stops it with everything it started; False where nothing was running."""
+        """Stops it and every process that it started; False if nothing was running."""
         running = self.is_running()
         if running:
             # Not by the process table: where nobody waits for it, an ended process stays there as a zombie.
@@ -163,7 +163,7 @@ class Emulator:
         return running
 
     def forget(self) -> None:
-        """Removes what an AWS that has stopped held; its logs stay."""
+        """Deletes the data of an AWS that has stopped, but not its logs."""
         for folder in _DATA_FOLDERS:
             shutil.rmtree(self.state / folder, ignore_errors=True)
 
@@ -209,16 +209,14 @@ def why(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"The disk is full: {error.filename or 'a file could not be written'}. Free some space and try again."
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}. Mend that, or choose another STATE."
+        return f"{error.filename}: {error.strerror}. Correct that, or choose another STATE."
     if isinstance(error, httpx.TransportError):
-        return (
-            f"The embedded AWS went away ({error}). Somebody may have stopped it: `make down` does."
-        )
+        return f"The embedded AWS does not answer ({error}). `make down` may have stopped it: start it again."
     return str(error)
 
 
 def http_client(ca_file: Path | None, timeout: float) -> httpx.Client:
-    """A client for this machine's own addresses: no proxy, and this certificate alone is trusted."""
+    """A client for this machine's own addresses: no proxy, and no other certificate than this one."""
     verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
     return httpx.Client(verify=verify, timeout=timeout, trust_env=False, follow_redirects=True)
 
@@ -295,8 +293,8 @@ def _port_trouble(host: str, port: int, error: Exception) -> str:
     if number == errno.EACCES:
         return f"Port {port} is for root. Choose one over 1023, for example PORT=4566."
     if isinstance(error, OverflowError):
-        return f"{port} is no port. Choose one from 1024 to 65535, for example PORT=4566."
-    return f"{host} is no address of this machine. Leave HOST out for 127.0.0.1."
+        return f"{port} is not a port. Choose one from 1024 to 65535, for example PORT=4566."
+    return f"{host} is not an address of this machine. Leave HOST out for 127.0.0.1."
 
 
 def _lock(file: TextIO) -> bool:

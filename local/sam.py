@@ -30,8 +30,8 @@ def build(folder: Path, runtime: str, log: Path) -> None:
     python = shutil.which(runtime, path=environment["PATH"])
     if python is None:
         raise StackError(
-            f"There is no {runtime} on the PATH to build the layer with. Install it, or build for the Python "
-            f"that is here: RUNTIME={RUNTIME}."
+            f"The layer needs {runtime} to be built, which is not on the PATH. Install it, or build for this "
+            f"Python: RUNTIME={RUNTIME}."
         )
     template = ("--template-file", str(ROOT / "template.yaml"))
     parameters = ("--parameter-overrides", f"Runtime={runtime}")

@@ -1,4 +1,4 @@
-"""Writes contact files that look like what people have; the same seed gives the same file.
+"""Writes contact files with realistic data; the same seed gives the same file.
 
 python -m local.sample --rows 10000 --seed 1 --out sample.csv
 """
@@ -109,7 +109,7 @@ def _plain_email(index: int, seed: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Write a CSV of contacts that are nobody's.")
+    parser = argparse.ArgumentParser(description="Write a CSV of invented contacts.")
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("sample.csv"))

@@ -1,9 +1,9 @@
-"""Makes the environments that everything else runs in: .venv, and one for each tool under .local/tools.
+"""Makes the virtual environments: .venv, and one for each tool under .local/tools.
 
 python3 local/set_up.py .venv requirements/dev.txt
 
-It runs before anything is installed, so it imports the standard library alone; and Python 3.6 can read it, so that a
-Python that is too old is told so.
+It runs before anything is installed, so it imports only the standard library. Python 3.6 can read it, so that an old
+Python prints which version it needs instead of a syntax error.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 
 OLDEST = (3, 11)
 NEWEST = (3, 14)
-"""What the dependencies run on, and AWS Lambda has a runtime for."""
+"""The versions that our dependencies support and that AWS Lambda has runtimes for."""
 
 FREE_BYTES_NEEDED = 500 * 1024**2
 """The largest environment (the SAM CLI's) takes 340 MB."""

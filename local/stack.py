@@ -34,11 +34,11 @@ class LocalStack(Emulator):
 
     @property
     def api_url(self) -> str:
-        """Where the API is; its own host name does not resolve everywhere."""
+        """The API's URL by its path; its host name does not resolve everywhere."""
         return f"{self.endpoint}/restapis/{self.outputs['ApiId']}/prod/_user_request_"
 
     def forget(self) -> None:
-        """Removes what a stack that has stopped held and was built of; its logs stay."""
+        """Deletes the data and the build of a stack that has stopped, but not its logs."""
         super().forget()
         shutil.rmtree(self.build_folder, ignore_errors=True)
 

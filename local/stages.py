@@ -1,4 +1,4 @@
-"""What `make up` and `make demo` begin with, told stage by stage."""
+"""The first stages of `make up` and `make demo`, with their progress on the console."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def bring_up(console: Console, stack: LocalStack) -> None:
 
 
 def done(console: Console, stage: str) -> None:
-    """Tells that a stage is done."""
+    """Prints that a stage is done."""
     console.print(f"[green]✓[/] {stage}")

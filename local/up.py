@@ -1,7 +1,7 @@
-"""Keeps a stack on an embedded AWS until told to stop it.
+"""Keeps a stack running on an embedded AWS.
 
-python -m local.up up      start, deploy, make a key, write STATE/env; returns while the stack goes on
-python -m local.up down    stop it, and forget what it holds
+python -m local.up up      start, deploy, make a key, write STATE/env; returns while the stack keeps running
+python -m local.up down    stop it, and delete its data
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DEMO_STATE = DEFAULT_STATE / "demo"
 def up(stack: LocalStack, container_host: str) -> None:
     """Brings a stack up and leaves it running.
 
-    Raises StackError and OSError where that cannot be; then nothing of it is left running.
+    Raises StackError and OSError if it fails; then nothing is left running.
     """
     if stack.is_running():
         print(_already_up(stack))
@@ -45,18 +45,18 @@ def up(stack: LocalStack, container_host: str) -> None:
             raise
     print(
         f"The stack is up. In every shell that uses it:\n\n    source {shown(_env(stack))}\n\n"
-        f"{_make('down', stack)} stops it and forgets all it holds: contacts, imports and API keys."
+        f"{_make('down', stack)} stops it and deletes its data: contacts, imports and API keys."
     )
 
 
 def down(state: Path) -> None:
-    """Stops the stack of a folder, and with the usual folder's the demo's too; says what goes on."""
+    """Stops the stack of a folder, and for the default folder the demo's too; prints which stacks still run."""
     for folder in (state, DEMO_STATE) if state == DEFAULT_STATE else (state,):
         stack = LocalStack(0, state=folder)
         running = stack.stop()
         if running:
             stack.forget()
-            print(f"Stopped the stack of {shown(folder)}. All it held is gone.")
+            print(f"Stopped the stack of {shown(folder)} and deleted its data.")
         elif folder == state:
             print(f"No stack is running in {shown(folder)}.")
         if not stack.is_running():
@@ -137,7 +137,7 @@ def _make(target: str, stack: LocalStack) -> str:
 
 
 def _already_up(stack: LocalStack) -> str:
-    """What to say where the folder's stack is up; raises StackError where it is not the one that is asked for."""
+    """The message if the folder's stack is up; raises StackError if its address is not the requested one."""
     where = shown(stack.state)
     env = _env(stack)
     found = re.search(r"AWS_ENDPOINT_URL='(.*)'", env.read_text()) if env.exists() else None
@@ -153,7 +153,7 @@ def _already_up(stack: LocalStack) -> str:
         )
     return (
         f"The stack of {where} is already up, at {found[1]}. In every shell that uses it:\n\n"
-        f"    source {shown(env)}\n\n{_make('down', stack)} stops it and forgets all it holds."
+        f"    source {shown(env)}\n\n{_make('down', stack)} stops it and deletes its data."
     )
 
 

@@ -12,7 +12,7 @@ from tests import template
 
 BUCKET = "uploads"
 
-# How long one example takes depends on what else the machine does.
+# The time of an example depends on the machine's load.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 

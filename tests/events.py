@@ -1,4 +1,4 @@
-"""What AWS hands to the functions, as tests make it, and the functions themselves in this process."""
+"""Events as AWS sends them to the functions, and the functions' handlers in this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ACCOUNT = "000000000000"
 
 @dataclass
 class Context:
-    """What Powertools' logger reads of a Lambda context."""
+    """The part of a Lambda context that Powertools' logger reads."""
 
     function_name: str = "test"
     memory_limit_in_mb: int = 128

@@ -1,4 +1,4 @@
-"""Requests as API Gateway hands them to the API's function, and what it answers."""
+"""Requests as API Gateway sends them to the API's function, and its answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REQUEST_ID = _SAMPLE["requestContext"]["requestId"]
 
 @dataclass(frozen=True)
 class Answer:
-    """What the function answered."""
+    """An answer of the function."""
 
     status: int
     headers: dict[str, list[str]]
@@ -71,6 +71,6 @@ def api_event(
 
 
 def call(event: dict[str, Any]) -> Answer:
-    """What the API's function answers to an event."""
+    """The answer of the API's function to an event."""
     answer = handler("api").lambda_handler(event, Context())
     return Answer(answer["statusCode"], answer["multiValueHeaders"], answer["body"])

@@ -1,4 +1,4 @@
-"""What an import must come to, from the reference import alone."""
+"""The expected result of an import, computed by the reference import."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def expected(
     before: dict[str, Contact] | None = None,
     leave_out: Collection[int] = (),
 ) -> ReferenceImport:
-    """What the reference import makes of a file, but for the rows that are left out."""
+    """The result of the reference import for a file, without the rows that are left out."""
     file = check_contact_file(
         lambda: PlainFile(io.BufferedReader(io.BytesIO(content)), len(content)), options
     )
@@ -46,7 +46,7 @@ def counts_of(result: ReferenceImport, left_out: int = 0) -> dict[str, int]:
 def possible_contacts(
     orders: list[list[Row]], conflicts: list[OnConflict], creator: int
 ) -> list[Contact | None]:
-    """What a contact can be after its rows in any order that keeps each import's own.
+    """The possible states of a contact after its rows, in any order that keeps the order of each import.
 
     `orders` has each import's rows of the email; the first row of all is one of the `creator`-th import.
     """

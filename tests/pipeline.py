@@ -128,13 +128,13 @@ class Pipeline:
 
     def errors(self, job: Import) -> list[RowError]:
         """The reasons of the failed rows that were counted so far."""
-        return list(self.progress.errors(job.id, self.get(job).partitions or 0))
+        return list(self.progress.errors(job.id, self.get(job).partition_count or 0))
 
     def report(self, job: Import) -> list[dict[str, Any]]:
         """The failed rows as the report has them, all pages of it."""
         rows: list[dict[str, Any]] = []
         page = 0
-        while (content := self.reports.error_page(job, page)) is not None:
+        while (content := self.reports.failed_rows_page(job, page)) is not None:
             rows += json.loads(content)
             page += 1
         return rows

@@ -1,4 +1,4 @@
-"""The rule of quoting, read one character at a time: slow and plain, for tests to compare with.
+"""The rule of quoting, applied to one character at a time: slow and plain, for comparison in tests.
 
 A cell is quoted if a quote is the first thing in it after blanks. In it two quotes are one, and after the closing
 quote only blanks, a delimiter or a line end may follow. Everything else is data.

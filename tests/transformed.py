@@ -1,4 +1,4 @@
-"""What AWS gets: the template as the SAM translator transforms it, which is not what we wrote."""
+"""The template as AWS receives it: transformed by the SAM translator."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _transformed() -> dict[str, Any]:
 
 
 def load() -> dict[str, Any]:
-    """The transformed template; the caller may change what it gets."""
+    """A copy of the transformed template."""
     return deepcopy(_transformed())
 
 

@@ -1,4 +1,4 @@
-"""The API behind API Gateway: accepts uploads and tells how imports are doing."""
+"""The API behind API Gateway: creates imports, and answers questions about them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ logger = Logger()
 app = APIGatewayRestResolver()
 aws = boto3.Session(botocore_session=fast_session())
 dynamodb = aws.client("dynamodb")
-# What it signs is used by others, later: in the bucket's own region, with today's signature.
+# Clients use its presigned URLs, which need the bucket's own region and signature version 4.
 s3 = aws.client("s3", config=Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
 
 IDEMPOTENCY_SECONDS = 24 * 3600
@@ -107,17 +107,17 @@ def api_key(scope: Scope) -> ApiKey:
 def only_known_parameters(
     app: APIGatewayRestResolver, next_middleware: NextMiddleware
 ) -> Response[Any]:
-    """Refuses query parameters that the route does not take: one that is misspelled would be ignored."""
+    """Refuses query parameters that the route does not know, because a misspelled one would be ignored."""
     refuse_misplaced_parameters()
     return next_middleware(app)
 
 
 def refuse_misplaced_parameters() -> None:
-    """Raises RequestError; a caller without access is told that instead."""
-    refusal = parameters.misplaced_parameter(app.context["_route"], app.current_event)
-    if refusal is not None:
+    """Raises RequestError; for a caller without access, about the access."""
+    error = parameters.misplaced_parameter(app.context["_route"], app.current_event)
+    if error is not None:
         check_access()
-        raise refusal
+        raise error
 
 
 def check_access() -> None:
@@ -150,7 +150,7 @@ def post_import(idempotency_key: IdempotencyKey = None) -> dict[str, Any]:
     UPLOADS_PATH,
     operation_id="CreateContactImportUpload",
     summary="Create Contact Import Upload",
-    description="Ask for a form that uploads a CSV file of up to 5 GiB. The import is pending until the file is "
+    description="Get a presigned POST for a CSV file of up to 5 GiB. The import is pending until the file is "
     "uploaded; poll `GET /v1/contacts/imports/{id}` for status and counts. Requires API key with audience:write.",
     tags=["Contacts"],
     responses=openapi.responses(
@@ -169,32 +169,32 @@ def post_import_upload(idempotency_key: IdempotencyKey = None) -> dict[str, Any]
 
 @app.get(UPLOADS_PATH, include_in_schema=False)
 def get_import_upload() -> Response[dict[str, Any]]:
-    """Else the next route would take the path's last word for an import's id."""
+    """Without this route, GET would take the path's last word for an import's id."""
     return wrong_method(methods_of(UPLOADS_PATH))
 
 
 def accept(key: ApiKey, idempotency_key: str | None) -> dict[str, Any]:
-    asked = parse_request(header("Content-Type"), request_body(), header("Content-Encoding"))
-    check_project(key, asked.project_id)
-    return {"success": True, "data": create_once(key, idempotency_key, asked)}
+    request = parse_request(header("Content-Type"), request_body(), header("Content-Encoding"))
+    check_project(key, request.project_id)
+    return {"success": True, "data": create_once(key, idempotency_key, request)}
 
 
-def create_once(key: ApiKey, idempotency_key: str | None, asked: ImportRequest) -> dict[str, Any]:
-    """Creates an import, or answers as before where the key of the request was used for it."""
+def create_once(key: ApiKey, idempotency_key: str | None, request: ImportRequest) -> dict[str, Any]:
+    """Creates an import, or returns the earlier answer if the idempotency key was used for the same request."""
 
-    def create(*, request: dict[str, str]) -> dict[str, Any]:
+    def create(*, identity: dict[str, str]) -> dict[str, Any]:
         now = datetime.now(UTC)
         created = create_import(
-            asked.project_id, asked.options, asked.file, import_table(), uploads(), now
+            request.project_id, request.options, request.file, import_table(), uploads(), now
         )
         logger.info(
-            "import accepted", import_id=created["id"], project_id=asked.project_id, key_id=key.id
+            "import accepted", import_id=created["id"], project_id=request.project_id, key_id=key.id
         )
         return created
 
-    request = {"key": f"{key.id}:{idempotency_key}", "request": asked.identity}
+    identity = {"key": f"{key.id}:{idempotency_key}", "request": request.identity}
     if idempotency_key is None:
-        return create(request=request)
+        return create(identity=identity)
     store = DynamoDBPersistenceLayer(environment().IDEMPOTENCY_TABLE, boto3_client=dynamodb)
     config = IdempotencyConfig(
         event_key_jmespath="key",
@@ -205,20 +205,18 @@ def create_once(key: ApiKey, idempotency_key: str | None, asked: ImportRequest) 
     )
     once = idempotent_function(
         create,
-        data_keyword_argument="request",
+        data_keyword_argument="identity",
         persistence_store=store,
         config=config,
         key_prefix="create-contact-import",
     )
     try:
-        answer: dict[str, Any] = once(request=request)
+        answer: dict[str, Any] = once(identity=identity)
     except IdempotencyValidationError:
         message = "This Idempotency-Key was used for another request. Use a new one."
         raise RequestError("IDEMPOTENCY_CONFLICT", message) from None
     except IdempotencyAlreadyInProgressError:
-        message = (
-            "The first request with this Idempotency-Key is under way. Try it again in a while."
-        )
+        message = "The first request with this Idempotency-Key is not finished. Send this one again in a second."
         raise RequestError("IDEMPOTENCY_IN_PROGRESS", message) from None
     return answer
 
@@ -268,9 +266,9 @@ def get_import_status(id: ImportId) -> dict[str, Any]:  # noqa: A002
     ERRORS_PATH,
     operation_id="DownloadContactImportFailedRows",
     summary="Download Contact Import Failed Rows",
-    description="The failed rows of an import that has ended, as CSV with their original cells, to be mended and "
-    "sent again; with format=spreadsheet as CSV that a spreadsheet opens without running formulas, which can be sent "
-    "again as well. Follow redirects: a large report is answered with one. Requires API key with audience:read.",
+    description="The failed rows of an import that has ended, as CSV with their original cells. Correct them and "
+    "send the file again. With format=spreadsheet, a spreadsheet opens the CSV without running formulas, and it can be "
+    "sent again too. Follow redirects: a large report is a redirect. Requires API key with audience:read.",
     tags=["Contacts"],
     responses=openapi.CSV_REPORT | openapi.refusals(400, 401, 403, 404, 409),
     enable_validation=True,
@@ -283,7 +281,7 @@ def get_import_errors(
     cursor: parameters.OldFailedRowsCursor = "0",
 ) -> Response[Any]:
     if format == "json":
-        # Before it had a path of its own.
+        # Undocumented: earlier, it had no path of its own.
         return Response(200, content_types.APPLICATION_JSON, get_failed_rows(id, limit, cursor))
     key = api_key(Scope.READ)
     job = find_import(key, id, import_table())
@@ -361,14 +359,14 @@ def request_error(error: RequestError) -> Response[dict[str, Any]]:
 
 @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
 def invalid_parameter(error: RequestValidationError) -> Response[dict[str, Any]]:
-    """A parameter that is wrong, by name. A caller without access is told that instead."""
+    """The refusal of an invalid parameter; for a caller without access, of the access."""
     try:
         check_access()
         if error.errors()[0]["loc"][0] == "path":
             raise import_not_found()
         refuse_misplaced_parameters()
-    except RequestError as refusal:
-        return refuse(refusal)
+    except RequestError as other:
+        return refuse(other)
     return refuse(parameters.invalid_parameter(app.context["_route"], error))
 
 
@@ -377,7 +375,7 @@ def no_route(_: NotFoundError) -> Response[dict[str, Any]]:
     event = app.current_event
     methods = methods_of(event.path)
     if event.http_method in methods:
-        # An import id of characters that no route takes.
+        # The path has an import id with characters that no route allows.
         return refuse(import_not_found())
     if methods:
         return wrong_method(methods)
@@ -387,14 +385,14 @@ def no_route(_: NotFoundError) -> Response[dict[str, Any]]:
 
 def wrong_method(methods: tuple[str, ...]) -> Response[dict[str, Any]]:
     allowed = ", ".join(methods)
-    message = f"This path takes only {allowed}."
+    message = f"This path does not have this method. Use {allowed}."
     return refuse(RequestError("METHOD_NOT_ALLOWED", message), {"Allow": allowed})
 
 
 @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
 def internal_error(_: Exception) -> Response[dict[str, Any]]:
     logger.exception("request failed")
-    message = "The request failed on our side. Try it again in a while."
+    message = "The request failed on our side. Send it again in a while."
     return refuse(RequestError("INTERNAL_ERROR", message))
 
 

@@ -1,8 +1,7 @@
-"""What could not be processed is counted as failed, so that every import ends."""
+"""Counts rows that could not be processed as failed, and fails overdue imports, so that every import ends."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
@@ -41,8 +40,8 @@ from contact_imports.messages.row_messages import decode_message
 from contact_imports.messages.s3_event import uploads_of
 
 SWEEP_ENDS_BEFORE_TIMEOUT_MS = 8_000
-"""What the sweep leaves of the function's time: an import that it has begun has up to 64 partitions to end, each
-with a read and a write of some milliseconds."""
+"""When the sweep starts no other import: one that it has begun has up to 64 partitions to end, each with a read and
+a write of some milliseconds."""
 
 NOT_ENDED = "overdue import could not be ended"
 NOT_FOLLOWED = "end could not be followed"
@@ -75,8 +74,8 @@ def give_up_row_batch(body: str) -> None:
     try:
         message = decode_message(body)
     except msgspec.DecodeError:
-        # Nothing can be counted; the import it belonged to, if any, is ended at its deadline.
-        logger.exception("dead letter is no row batch")
+        # Nothing can be counted; if it belongs to an import, that one ends at its deadline.
+        logger.exception("dead letter is not a row batch")
         return
     result = handle_message(message, stores(), datetime.now(UTC), give_up=True)
     logger.error(
@@ -84,17 +83,17 @@ def give_up_row_batch(body: str) -> None:
         import_id=result.import_id,
         partition=result.partition,
         seq=result.seq,
-        rows=result.outcomes,
+        outcomes=result.outcomes,
     )
 
 
 def give_up_upload(body: str) -> None:
-    """Ends the imports of a processor invocation whose retries are spent.
+    """Ends the imports of a processor invocation that failed on every retry.
 
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
     try:
-        given_up = uploads_of(json.loads(body)["requestPayload"])
+        given_up = uploads_of(msgspec.json.decode(body)["requestPayload"])
     except (KeyError, RecursionError, TypeError, ValueError):
         # As above; without a name of an object there is nothing to end.
         logger.exception("processor failure names no upload")
@@ -147,9 +146,9 @@ def _log(swept: SweptImport, done: str, failed: str) -> None:
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    """One record an invocation (BatchSize), or the schedule's sweep of overdue imports.
+    """Handles one record per invocation (BatchSize), or sweeps overdue imports when the schedule calls.
 
-    Of several records, those of a group behind one that fails come again with it.
+    If there are several records and one fails, the later ones of its group fail too.
     """
     if "Records" in event:
         processor = SqsFifoPartialProcessor(skip_group_on_error=True)

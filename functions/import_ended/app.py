@@ -1,4 +1,4 @@
-"""What follows an import's end: its report, what is left for a dropped file, an event."""
+"""Reports imports that have ended: the failed rows, the result of a dropped file, and an event."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from contact_imports.aws.uploads_bucket import Uploads
 from contact_imports.jobs.report_import import ReportStores, report_import
 
 REPORT_ENDS_BEFORE_TIMEOUT_MS = 180_000
-"""What a report leaves of the function's time, for its last part, its copy and the event. One that took all of
-it would be made anew from the start, while the ends of other imports wait behind it."""
+"""When a report takes no more rows, so that its last part, its copy and the event have time. A report that timed out
+would start again from its beginning, and the stream's later records would wait for it."""
 
 logger = Logger()
 aws = boto3.Session(botocore_session=fast_session())
@@ -68,7 +68,7 @@ def handle_record(record: DynamoDBRecord, has_time: Callable[[], bool]) -> None:
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
-    """One record an invocation (BatchSize). Of several, each is handled whatever becomes of the others."""
+    """Handles one record per invocation (BatchSize). If there are several, a failure of one does not stop the others."""
 
     def has_time() -> bool:
         return context.get_remaining_time_in_millis() > REPORT_ENDS_BEFORE_TIMEOUT_MS
@@ -78,8 +78,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
         try:
             handle_record(record, has_time)
         except Exception as error:
-            logger.exception("import's end could not be followed", error=error_code(error))
+            logger.exception("import's end could not be reported", error=error_code(error))
             failures.append(error)
     if failures:
-        # What was done is done again without harm.
+        # The records that succeeded are delivered again too, which changes nothing.
         raise failures[0]

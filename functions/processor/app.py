@@ -1,4 +1,4 @@
-"""An uploaded file becomes row batches."""
+"""Splits uploaded files into row batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Row batches become contacts and counts."""
+"""Applies row batches to contacts and counts them."""
 
 from __future__ import annotations
 
@@ -42,13 +42,14 @@ def handle_record(record: SqsRecord) -> None:
         import_id=result.import_id,
         partition=result.partition,
         seq=result.seq,
-        rows=result.outcomes,
+        outcomes=result.outcomes,
     )
 
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> BatchFailures:
-    """One record an invocation (BatchSize); of more, those of a group behind one that fails come again with it."""
+    """Handles one record per invocation (BatchSize). If there are more and one fails, the later ones of its group
+    fail too, so that SQS delivers them again in order."""
     failed: list[SqsRecord] = []
     for record in records_of(event):
         if any(record.group == other.group for other in failed):

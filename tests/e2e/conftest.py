@@ -20,11 +20,11 @@ T = TypeVar("T")
 REQUEST_SECONDS = 30
 
 END_SECONDS = 120
-"""How long a test waits for an import to end; far more than it takes."""
+"""How long a test waits for an import to end; it usually takes seconds."""
 
 
 def wait_for(condition: Callable[[], T | None], seconds: float) -> T:
-    """What a condition gives once it gives something; raises TimeoutError."""
+    """Waits until a condition returns something, and returns it; raises TimeoutError."""
     deadline = time.monotonic() + seconds
     while (found := condition()) is None:
         if time.monotonic() > deadline:

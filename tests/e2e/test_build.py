@@ -1,4 +1,4 @@
-"""What `sam build` and what follows it leave to be deployed."""
+"""The build that is deployed: the output of `sam build`, with bytecode."""
 
 from __future__ import annotations
 

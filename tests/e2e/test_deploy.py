@@ -1,4 +1,4 @@
-"""`make deploy`, onto the embedded AWS, as a user who has the documented permissions alone."""
+"""`make deploy`, onto the embedded AWS, as a user with only the documented permissions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from local.stack import ROOT, LocalStack
 STACK = "second"
 POLICY = (ROOT / "docs" / "deployer-policy.json").read_text()
 
-# What resource types declare for features that the template does not use.
+# Permissions of resource types for features that the template does not use.
 NOT_USED = (
     *(
         "ec2:*",
@@ -50,7 +50,7 @@ def allowed_actions() -> list[str]:
 
 
 def declared_permissions(resource_type: str) -> set[str]:
-    """What CloudFormation's schema of a type says that its create, read, update and delete call."""
+    """The permissions that a type's CloudFormation schema declares for create, read, update and delete."""
     (schemas,) = (TOOLS / "sam" / "lib").glob("python3*/site-packages/cfnlint/data/schemas")
     index = json.loads((schemas / "providers" / "us-east-1.json").read_text())
     schema = json.loads((schemas / "resources" / f"{index[resource_type]}.json").read_text())

@@ -1,4 +1,4 @@
-"""The served OpenAPI document is what generators of clients need: linters find nothing in it, and two
+"""The served OpenAPI document works with client generators: linters find no fault in it, and two
 generated clients import a file, each against the deployed API."""
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def document(generators: None, account: Account, tmp_path: Path) -> Path:
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """Runs a program of the generators' environment; what it printed."""
+    """Runs a program of the generators' environment; returns its output."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "NODE"))
     }
@@ -133,7 +133,7 @@ def test_openapi_ts_imports_a_file(account: Account, document: Path) -> None:
 
 
 def given(account: Account, folder: Path) -> dict[str, str]:
-    """What a program is told by its environment: who it is, and a file to import; and one whose report is large."""
+    """A program's environment variables: its key, a file to import, and a file with a large report."""
     file, bad_file = folder / "file.csv", folder / "bad_file.csv"
     file.write_text(FILE)
     bad_file.write_text(BAD_FILE)

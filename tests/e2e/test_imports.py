@@ -58,7 +58,7 @@ def run_and_compare(
 def test_ten_thousand_rows(account: Account, tmp_path: Path) -> None:
     content = sample_file(10_000, 1, tmp_path)
     after = run_and_compare(account, content, {}, tags=("newsletter", "launch"))
-    # The sample is what it says it is: duplicates far apart and bad emails are in it.
+    # The sample has duplicates far apart and bad emails.
     assert 9_000 < len(after) < 9_990
 
 

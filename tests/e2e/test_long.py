@@ -1,4 +1,4 @@
-"""What takes minutes: size, and memory that does not grow with it. `make test-long` runs them."""
+"""Tests of large files, whose memory must not grow with their size. `make test-long` runs them."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_the_processor_takes_a_gigabyte_in_flat_memory(
         )
         path.unlink()
         pipeline.sqs.purge_queue(QueueUrl=pipeline.queue_url)
-    # What is open at a time: a chunk of the object, and one row batch of each of up to 64 partitions.
+    # In memory at a time: a chunk of the object, and one row batch of each of up to 64 partitions.
     assert peaks[1000] < peaks[10] + 16
 
 
@@ -137,7 +137,7 @@ def test_a_report_of_a_million_rows_is_made_in_flat_memory(
         lines = pipeline.reports.report(job).decode("utf-8-sig").splitlines()
         assert len(lines) == rows + 1
         assert lines[-1].startswith(f"no email {rows - 1},Name {rows - 1},{rows + 1},invalid_email")
-        last = json.loads(pipeline.reports.error_page(job, rows // 1_000 - 1) or b"")
+        last = json.loads(pipeline.reports.failed_rows_page(job, rows // 1_000 - 1) or b"")
         assert last[-1]["row"] == rows + 1
         print(
             f"\na report of {rows:,} failed rows: {seconds:.0f} s, {cpu:.0f} s of CPU, "

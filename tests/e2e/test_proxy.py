@@ -39,7 +39,7 @@ FAULTS: list[dict[str, Any]] = [
     },
     {"service": "sqs", "probability": 0.05, "error": {"code": "RequestThrottled"}},
     {"service": "s3", "probability": 0.05, "error": {"code": "SlowDown", "status": 503}},
-    # After it took effect: nobody learns of it.
+    # After the call took effect: the caller does not know that it did.
     {"service": "*", "probability": 0.05, "response": {"abort_frac": 0.3}},
 ]
 
@@ -98,7 +98,7 @@ def _wait_for(url: str) -> None:
 
 
 def _post_until_accepted(account: Account, content: bytes) -> str:
-    """Posts as a client does that repeats what failed: with the same Idempotency-Key."""
+    """Posts like a client that retries failed requests with the same Idempotency-Key."""
     headers = {"Idempotency-Key": "proxied-1"}
     for _ in range(POSTS):
         response = account.client.post(content, PROJECT, sample.COLUMN_MAP, headers)

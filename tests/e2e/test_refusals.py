@@ -1,4 +1,4 @@
-"""What the deployed API refuses, and how: always the contract's ApiError, never a 5xx."""
+"""Refusals of the deployed API: always the contract's ApiError, never a 5xx."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_an_import_that_does_not_exist(account: Account, import_id: str) -> None
         (FILE, {"columnMap": '{"email":["Email"]}'}, "INVALID_COLUMN_MAP", "columnMap", "valid string"),
         (FILE, {"projectId": "a/b"}, "INVALID_FIELD", "projectId", "letters, digits"),
         (FILE, {"colour": "red"}, "UNKNOWN_FIELD", None, "onConflict"),
-        (FILE, {"project_id": "x"}, "UNKNOWN_FIELD", None, "'project_id', which is not known. Did you mean 'projectId'?"),
+        (FILE, {"project_id": "x"}, "UNKNOWN_FIELD", None, "unknown field 'project_id'. Did you mean 'projectId'?"),
         (FILE, {"columnMap": '{"Email":"email"}'}, "INVALID_COLUMN_MAP", "columnMap", "the wrong way round"),
         (FILE, {"tags": '"a"'}, "INVALID_TAGS", "tags", "JSON array"),
         (FILE, {"projectId": ""}, "INVALID_FIELD", "projectId", "empty"),

@@ -48,7 +48,7 @@ class Up:
         return ["local.up", command, "--port", port or self.port, "--state", state or self.state]
 
     def shell(self, script: str) -> str:
-        """What a script prints in a shell that has this stack's environment."""
+        """The output of a script in a shell with this stack's environment."""
         command = f"set -euo pipefail; source {shlex.quote(str(self.state / 'env'))}; {script}"
         return subprocess.run(
             ["bash", "-c", command], cwd=self.state, capture_output=True, text=True, check=True
@@ -71,7 +71,7 @@ def test_up_tells_its_stages_and_what_comes_next(stack: Up) -> None:
     stages = [line for line in stack.said.splitlines() if line.startswith("✓")]
     assert len(stages) == 3
     assert f"    source {stack.state}/env\n" in stack.said
-    assert f"`make down STATE={stack.state}` stops it and forgets all it holds" in stack.said
+    assert f"`make down STATE={stack.state}` stops it and deletes its data" in stack.said
 
 
 def test_the_shell_has_what_the_readme_uses(stack: Up) -> None:
@@ -131,7 +131,7 @@ def test_down_forgets(tmp_path: Path) -> None:
     assert unfinished.returncode == 1
     assert f"`make down STATE={tmp_path}`" in unfinished.stderr
     stopped = run("local.up", "down", "--state", tmp_path)
-    assert stopped.stdout.startswith(f"Stopped the stack of {tmp_path}. All it held is gone.\n")
+    assert stopped.stdout.startswith(f"Stopped the stack of {tmp_path} and deleted its data.\n")
     assert not aws.is_running()
     assert {path.name for path in tmp_path.iterdir()} == {"ministack.log"}
     again = run("local.up", "down", "--state", tmp_path)

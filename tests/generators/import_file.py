@@ -1,6 +1,6 @@
 """Imports a file as a program with a generated client would; prints what it saw as JSON.
 
-tests/e2e/test_generators.py puts it beside the client that openapi-python-client generates.
+tests/e2e/test_generators.py puts it next to the client that openapi-python-client generates.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 // Imports a file as a program with a generated client would; prints what it saw as JSON.
-// tests/e2e/test_generators.py puts it beside the client that @hey-api/openapi-ts generates.
+// tests/e2e/test_generators.py puts it next to the client that @hey-api/openapi-ts generates.
 import {
   createContactImport,
   createContactImportUpload,

@@ -2,80 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
-from contact_imports.aws.api_keys_table import ApiKeyTable, Scope
+from contact_imports.aws.api_keys_table import ApiKeyTable
 from contact_imports.jobs import list_imports
 from contact_imports.model.limits import MAX_UPLOAD_BYTES
 from local.stack import LocalStack
+from tests.caller import (
+    FAILED_ROWS,
+    JSON,
+    LIST,
+    NO_IMPORT,
+    OF_ONE_IMPORT,
+    OPENAPI,
+    REPORT,
+    UPLOADS,
+    Caller,
+)
 from tests.gateway import REQUEST_ID, Answer, api_event, call
-from tests.multipart import CONTENT_TYPE, FIELDS, body
+from tests.multipart import CONTENT_TYPE
 from tests.pipeline import Pipeline
-
-LIST = "/v1/contacts/imports"
-UPLOADS = "/v1/contacts/imports/uploads"
-STATUS = "/v1/contacts/imports/{id}"
-REPORT = "/v1/contacts/imports/{id}/errors"
-FAILED_ROWS = "/v1/contacts/imports/{id}/failed-rows"
-OPENAPI = "/v1/openapi.json"
-OF_ONE_IMPORT = (STATUS, REPORT, FAILED_ROWS)
-NO_IMPORT = "0" * 24
-FILE = "Email,First Name\nno email,x\n"
-JSON = "application/json"
-
-
-class Caller:
-    """A project with keys of all sorts; what it was answered, by operation."""
-
-    def __init__(self, stack: LocalStack, project: str) -> None:
-        table = ApiKeyTable(stack.client("dynamodb"), stack.outputs["ApiKeysTable"])
-        now = datetime.now(UTC)
-        self.project = project
-        self.keys = {
-            "both": table.create(tuple(Scope), (project,), now),
-            "reader": table.create((Scope.READ,), (project,), now),
-            "writer": table.create((Scope.WRITE,), (project,), now),
-            "stranger": table.create(tuple(Scope), ("another",), now),
-            "unknown": "ci_unknown",
-        }
-        self.answers: list[tuple[str, str, Answer]] = []
-
-    def get(self, path: str, import_id: str = NO_IMPORT, key: str = "both", **query: str) -> Answer:
-        return self._send("GET", path, key, import_id=import_id, query=query)
-
-    def post(self, content: bytes = b"", key: str = "both", **headers: str) -> Answer:
-        return self._send("POST", LIST, key, {"Content-Type": CONTENT_TYPE} | headers, content)
-
-    def post_file(self, key: str = "both", file: str = FILE, **headers: str) -> Answer:
-        return self.post(body({**FIELDS, "projectId": self.project, "file": file}), key, **headers)
-
-    def ask(self, path: str, key: str = "both", tags: str = "", **headers: str) -> Answer:
-        fields = {"projectId": self.project, "columnMap": {"email": "Email"}, "tags": [tags or "t"]}
-        headers = {"Content-Type": JSON} | headers
-        return self._send("POST", path, key, headers, json.dumps(fields).encode())
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        key: str,
-        headers: dict[str, str] | None = None,
-        content: bytes = b"",
-        import_id: str = "",
-        query: dict[str, str] | None = None,
-    ) -> Answer:
-        sent = {"Authorization": f"Bearer {self.keys[key]}", **(headers or {})}
-        parameters = list((query or {}).items())
-        url = path.replace("{id}", import_id)
-        event = api_event(method, url, query=parameters, headers=sent, body=content)
-        answer = call(event)
-        self.answers.append((method.lower(), path, answer))
-        return answer
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +47,7 @@ def answers(embedded_aws: LocalStack, function_environment: None) -> list[tuple[
     caller.post(b"x" * (MAX_UPLOAD_BYTES + 1))
     caller.post(b"no form")
     caller.post_file(**{"Idempotency-Key": ""})
-    caller.ask(LIST)  # what an upload form was asked for by, before it had a path of its own
+    caller.ask(LIST)  # the former path of presigned POSTs
 
     asked = caller.ask(UPLOADS, **again | {"Idempotency-Key": "u"})
     caller.ask(UPLOADS, tags="other", **again | {"Idempotency-Key": "u"})
@@ -209,63 +158,3 @@ def test_a_custom_domains_base_path_leads_to_the_same_routes(
     event = api_event("GET", LIST, query=query, headers=headers, **outside)  # type: ignore[arg-type]
     answer = call(event)
     assert (answer.status, answer.json()["data"]["data"]) == (200, [])
-
-
-# ------------------------------------------------------------ parameters
-
-
-@pytest.mark.parametrize(
-    ("path", "query", "field", "said"),
-    [
-        (LIST, [], "projectId", "is missing. Send the id of a project"),
-        (LIST, [("projectId", "")], "projectId", "is empty. Send the id of a project"),
-        (LIST, [("project_id", "p")], "project_id", "is not known. Did you mean 'projectId'?"),
-        (LIST, [("projectid", "p")], "projectid", "Did you mean 'projectId'?"),
-        (LIST, [("projectId", "p"), ("page", "2")], "page", "takes projectId, status, limit, cursor"),
-        (LIST, [("projectId", "p"), ("projectId", "q")], "projectId", "more than once. Send it once"),
-        (LIST, [("projectId", "p"), ("limit", "x")], "limit", "not a whole number. Send a number of imports, from 1 to 100"),
-        (LIST, [("projectId", "p"), ("limit", "0")], "limit", "is too small. Send a number of imports, from 1 to 100"),
-        (LIST, [("projectId", "p"), ("limit", "101")], "limit", "is too large. Send a number of imports, from 1 to 100"),
-        (LIST, [("projectId", "p"), ("status", "done")], "status", "Send one of pending, processing, completed, failed"),
-        (LIST, [("projectId", "p"), ("status", "")], "status", "Send one of pending"),
-        (LIST, [("projectId", "p"), ("cursor", "")], "cursor", "Send the `next_cursor`"),
-        (STATUS, [("verbose", "1")], "verbose", "Leave it out: this path takes no query parameters"),
-        (STATUS, [("x" * 1_000, "1")], "x" * 64, "is not known"),
-        (FAILED_ROWS, [("limit", "1001")], "limit", "Send a number of rows, from 1 to 1000"),
-        (FAILED_ROWS, [("cursor", "9" * 5_000)], "cursor", "Send the `next_cursor`"),
-        (REPORT, [("format", "xml")], "format", "Send `csv`"),
-        (REPORT, [("fromat", "csv")], "fromat", "is not known"),
-    ],
-)  # fmt: skip
-def test_a_query_parameter_that_is_wrong(
-    embedded_aws: LocalStack,
-    function_environment: None,
-    path: str,
-    query: list[tuple[str, str]],
-    field: str,
-    said: str,
-) -> None:
-    caller = Caller(embedded_aws, "p")
-    url = path.replace("{id}", NO_IMPORT)
-    key = {"Authorization": f"Bearer {caller.keys['both']}"}
-    answer = call(api_event("GET", url, query=query, headers=key))
-    refusal = answer.json()
-    assert (answer.status, refusal["code"]) == (400, "INVALID_PARAMETER")
-    assert refusal["data"] == {"field": field}
-    assert refusal["error"].startswith(f"The query parameter '{field}' ")
-    assert said in refusal["error"]
-    # Without a key nobody learns what would have been wrong.
-    assert call(api_event("GET", url, query=query)).status == 401
-
-
-def test_every_route_refuses_a_parameter_that_it_does_not_know(
-    embedded_aws: LocalStack, function_environment: None, document: Any
-) -> None:
-    caller = Caller(embedded_aws, "p")
-    key = {"Authorization": f"Bearer {caller.keys['both']}"}
-    for path, operations in document["paths"].items():
-        for method in operations:
-            url = path.replace("{id}", NO_IMPORT)
-            event = api_event(method.upper(), url, query=[("colour", "red")], headers=key)
-            answer = call(event)
-            assert (answer.status, answer.json()["data"]) == (400, {"field": "colour"}), path

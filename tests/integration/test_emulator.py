@@ -34,7 +34,7 @@ with signals_end_this_process():
 
 
 def ends(pid: int, seconds: float = 20) -> bool:
-    """Whether a process ends within a time that is far more than it takes."""
+    """Whether a process ends within a generous time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -133,9 +133,15 @@ def test_what_does_not_start_leaves_nothing(
     ("wrong", "said"),
     [
         (Emulator, "is taken by another program. Choose another"),
-        (lambda _: Emulator(65536), "65536 is no port"),
-        (lambda _: Emulator(free_port(), "192.0.2.1"), "192.0.2.1 is no address of this machine"),
-        (lambda _: Emulator(free_port(), "no.such.host.invalid"), "is no address of this machine"),
+        (lambda _: Emulator(65536), "65536 is not a port"),
+        (
+            lambda _: Emulator(free_port(), "192.0.2.1"),
+            "192.0.2.1 is not an address of this machine",
+        ),
+        (
+            lambda _: Emulator(free_port(), "no.such.host.invalid"),
+            "is not an address of this machine",
+        ),
     ],
 )
 def test_where_it_cannot_listen(

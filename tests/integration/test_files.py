@@ -150,7 +150,10 @@ def test_a_file_whose_row_batches_fill_the_disk_is_refused(
     monkeypatch.setattr("contact_imports.jobs.split_upload.TemporaryFile", lambda *_: FullDisk())
     ended = pipeline.run(project, written().encode(), OPTIONS)
     assert ended.status is Status.FAILED
-    assert ended.error == "The file has more rows than can be held at a time. Split it."
+    assert (
+        ended.error
+        == "The file has more rows than the processor can hold. Split it into smaller files."
+    )
     assert pipeline.messages() == []
     assert pipeline.contacts_of(project) == {}
 

@@ -62,8 +62,8 @@ def test_an_import_is_the_reference_import(
     assert ended.counts.as_dict() == counts_of(reference)
     assert ended.error is None
     assert ended.completed_at is not None
-    assert ended.partitions is not None
-    assert ended.partitions > 1
+    assert ended.partition_count is not None
+    assert ended.partition_count > 1
     assert pipeline.contacts_of(project) == reference.contacts
     assert pipeline.errors(ended) == reference.errors
 
@@ -400,7 +400,7 @@ def test_logs_hold_ids_and_counts_but_nobodys_data(pipeline: Pipeline, project: 
     written = stream.getvalue()
     assert f'"import_id":"{job.id}"' in written
     assert '"counts":{"total":' in written
-    assert "dead letter is no row batch" in written
+    assert "dead letter is not a row batch" in written
     assert "@example.com" not in written.lower()
     assert "Name 1" not in written
 

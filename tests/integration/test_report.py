@@ -29,8 +29,8 @@ def csv_of(pipeline: Pipeline, job: Import) -> bytes:
 
 def test_a_report_has_every_failed_row_in_file_order(pipeline: Pipeline, project: str) -> None:
     ended = pipeline.run(project, FILE.encode(), OPTIONS)
-    assert ended.partitions is not None
-    assert ended.partitions > 1
+    assert ended.partition_count is not None
+    assert ended.partition_count > 1
     reference = expected(FILE.encode(), OPTIONS)
     assert [(row["row"], row["code"], row["field"]) for row in pipeline.report(ended)] == [
         (error.row, error.code, error.field) for error in reference.errors

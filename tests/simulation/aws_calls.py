@@ -39,18 +39,18 @@ class Call:
 
 @dataclass
 class AwsCalls:
-    """What handlers call, one invocation at a time."""
+    """The calls of handlers, one invocation at a time."""
 
     invocations: list[list[Call]] = field(default_factory=list)
     """The calls of each invocation."""
     answers: dict[str, Real] = field(default_factory=dict)
-    """Operation to who answers it instead of AWS."""
+    """By operation, a function that answers it instead of AWS."""
     trouble: Callable[[Real, str, dict[str, Any]], Any] | None = None
     """Makes a call in AWS's stead: as it is, in part, or not at all."""
     before: Callable[[str, dict[str, Any]], None] | None = None
-    """Is told of every call that is going to be made."""
+    """Called before every call."""
     watch: Callable[[str, dict[str, Any], Any], Any] | None = None
-    """Is told of every call that was made, and may answer otherwise."""
+    """Called after every call; may replace the answer."""
     _running: _Invocation | None = None
 
     @contextmanager
@@ -89,7 +89,7 @@ class AwsCalls:
         answerer = self.answers.get(operation, real)
 
         def answer(arguments: dict[str, Any]) -> Any:
-            self._running = None  # what is called meanwhile is nobody's
+            self._running = None  # calls in the meantime belong to no invocation
             try:
                 if self.before is not None:
                     self.before(operation, arguments)

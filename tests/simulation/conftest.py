@@ -54,4 +54,4 @@ def new_world(simulated: tuple[Pipeline, AwsCalls]) -> Iterator[NewWorld]:
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Splits any file into three partitions of batches of two rows."""
     monkeypatch.setattr("contact_imports.files.split.MAX_BATCH_ROWS", 2)
-    monkeypatch.setattr("contact_imports.jobs.split_upload.partition_count", lambda _: 3)
+    monkeypatch.setattr("contact_imports.jobs.split_upload.choose_partition_count", lambda _: 3)

@@ -74,7 +74,7 @@ def test_everything_twice_at_the_same_time(
     points = 0
     for invocation, calls in enumerate(recorded):
         for call in range(len(calls)):
-            # Only the processor sends: whether SQS takes it again makes a difference for it alone.
+            # Only the processor sends, so only for it does it matter whether SQS accepts a message again.
             for sent_again in (False, True) if calls[0].function == "processor" else (False,):
                 points += 1
                 try:

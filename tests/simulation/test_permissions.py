@@ -24,7 +24,7 @@ from tests.simulation.world import PROCESSOR_TRIES, NewWorld, World, new_project
 
 pytestmark = pytest.mark.usefixtures("small_batches")
 
-# What an operation needs: https://docs.aws.amazon.com/service-authorization/latest/reference/
+# The permissions of an operation: https://docs.aws.amazon.com/service-authorization/latest/reference/
 ACTIONS = {
     ("dynamodb", "BatchExecuteStatement"): {"dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"},
     ("dynamodb", "TransactWriteItems"): {"dynamodb:PutItem", "dynamodb:UpdateItem"},
@@ -34,7 +34,7 @@ ACTIONS = {
     ("s3", "UploadPart"): {"s3:PutObject"},
     ("s3", "CompleteMultipartUpload"): {"s3:PutObject"},
 }
-# What Lambda itself does with a function's role: poll a queue, keep the log, hand over what failed.
+# Lambda's own calls with a function's role: poll a queue, write the log, send failures to their destination.
 POLLING = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 STREAMING = {
     *("dynamodb:DescribeStream", "dynamodb:GetRecords"),
@@ -98,7 +98,7 @@ def test_permissions_are_enough_and_no_more_than_enough(
     calls += _dropped(new_world(0))
     needed = set(needed_by(calls)) | set(needed_by_lambda())
     for function, action, resource in tuple(needed):
-        # What is gone is 404 with it, else 403: see the test below.
+        # With this permission, S3 answers 404 for a deleted object, without it 403: see the test below.
         if action == "s3:GetObject":
             needed.add((function, "s3:ListBucket", resource))
         # The bucket has versions, the simulation's has none.

@@ -31,7 +31,7 @@ OTHER_FORMS = [
 
 @dataclass(frozen=True)
 class Scenario:
-    """A file, how it is split, what is there before, and the seed of what happens to it."""
+    """A file, how it is split, the contacts before it, and the seed of its faults."""
 
     lines: tuple[str, ...]
     seed: int
@@ -108,7 +108,8 @@ def run(scenario: Scenario, new_world: NewWorld) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("contact_imports.files.split.MAX_BATCH_ROWS", scenario.batch_rows)
         patch.setattr(
-            "contact_imports.jobs.split_upload.partition_count", lambda _: scenario.partitions
+            "contact_imports.jobs.split_upload.choose_partition_count",
+            lambda _: scenario.partitions,
         )
         job = world.accept(project, scenario.content, options)
         world.run_schedule(scenario.crash_share)
@@ -143,7 +144,7 @@ def test_any_file_under_any_schedule(
 def test_a_row_that_seems_to_change_nothing_is_looked_at_again(
     new_world: NewWorld, seed: int
 ) -> None:
-    # There and back again: who sees the first value in the end takes the last row for no change.
+    # There and back again: a stale read of the first value would make the last row look like no change.
     there_and_back = tuple(f"a@example.com,{value}," for value in "xyxyx")
     run(
         Scenario(there_and_back, seed, partitions=1, batch_rows=1, crash_share=0, stale_share=0.9),

@@ -392,7 +392,7 @@ class World:
         assert ended.followed, "nobody was told of the end"
         given_up = {error.row for error in errors if error.code == "not_processed"}
         assert ended.counts.settled == ended.counts.total
-        if ended.partitions is None:
+        if ended.partition_count is None:
             # Its processor failed for good before it had checked the file.
             assert self.given_up_events
             assert ended.status is Status.FAILED

@@ -65,7 +65,7 @@ def test_a_key_is_taken_from_either_header(
         ("ApiKey ", None, "no key after 'ApiKey'", False),
         (KEY, None, "a key without 'Bearer'", False),
         (f'"{KEY}"', None, "a key without 'Bearer'", False),
-        ("Basic YTpi", None, "another scheme than Bearer", False),
+        ("Basic YTpi", None, "is not Bearer", False),
         (f'Bearer "{KEY}"', None, "in quotes", True),
         (f"Bearer '{KEY}'", None, "in quotes", True),
         (f"Bearer \u201c{KEY}\u201d", None, "in quotes", True),

@@ -13,8 +13,8 @@ from contact_imports.model.errors import FileErrorCode, RequestErrorCode, RowErr
 from contact_imports.model.import_job import (
     IMPORT_DEADLINE_SECONDS,
     PENDING_DEADLINE_SECONDS,
+    PRESIGNED_POST_SECONDS,
     UPLOAD_DEADLINE_SECONDS,
-    UPLOAD_FORM_SECONDS,
 )
 from local.stack import ROOT
 from tests.template import load, resources
@@ -32,7 +32,7 @@ def text_of(name: str) -> str:
 
 
 def first_cells(document: str) -> set[str]:
-    """What stands in code in the first two cells of a document's tables."""
+    """The code in the first two cells of each row of a document's tables."""
     rows = re.findall(r"^\|([^|]*)\|([^|]*)\|", text_of(document), re.MULTILINE)
     return set(re.findall(r"`([^`]+)`", " ".join(cell for row in rows for cell in row)))
 
@@ -100,7 +100,7 @@ def test_every_event_is_in_the_documents() -> None:
 
 def test_the_times_are_the_ones_that_hold() -> None:
     table = text_of("docs/limits.md")
-    assert f"| time to use an upload form | {UPLOAD_FORM_SECONDS // 3600} hour |" in table
+    assert f"| time to use a presigned POST | {PRESIGNED_POST_SECONDS // 3600} hour |" in table
     for what, seconds in (
         ("an import whose upload never came fails", PENDING_DEADLINE_SECONDS),
         ("an import whose file nobody could check fails", UPLOAD_DEADLINE_SECONDS),

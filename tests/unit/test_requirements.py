@@ -1,4 +1,4 @@
-"""What is installed is pinned, and comes from whichever registry the machine is set up for."""
+"""Requirements are pinned, and name no registry, so that the machine's own settings apply."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ from contact_imports.files.split import (
     MAX_BATCH_ROWS,
     EncodedBatch,
     Repeats,
+    choose_partition_count,
     email_of,
     mapped_cells,
-    partition_count,
     row_batches,
 )
 from contact_imports.model.column_map import ColumnMap, Columns
@@ -86,7 +86,7 @@ def test_a_row_of_a_report_is_no_other_header() -> None:
 def test_partitions_grow_with_the_file_up_to_64() -> None:
     kib = 1024
     sizes = [0, 1, 512 * kib, 512 * kib + 1, 32 * 1024 * kib, 5 * 1024**3]
-    assert [partition_count(size) for size in sizes] == [1, 1, 1, 2, 64, 64]
+    assert [choose_partition_count(size) for size in sizes] == [1, 1, 1, 2, 64, 64]
 
 
 def test_the_partition_of_an_email_never_changes() -> None:

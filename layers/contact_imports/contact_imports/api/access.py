@@ -1,4 +1,4 @@
-"""Who may ask for what: the key of a request, its scopes, its projects."""
+"""Access control: the API key of a request, its scopes and its projects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
 
 
 class UnauthenticatedError(RequestError):
-    """A request without a valid key. `key_sent` says whether it had one, which is unknown or revoked."""
+    """A request without a valid key. `key_sent`: whether it had a key that is unknown or revoked."""
 
     def __init__(self, message: str, *, key_sent: bool) -> None:
         super().__init__("UNAUTHENTICATED", message)
@@ -28,8 +28,8 @@ def authenticate(
 ) -> ApiKey:
     """The key of a request, from `Authorization: Bearer KEY`, `Authorization: ApiKey KEY` or `X-API-Key: KEY`.
 
-    Of two keys the one in Authorization counts. Raises RequestError UNAUTHENTICATED without a valid one,
-    MISSING_SCOPE where it lacks the scope.
+    If there are two keys, the one in Authorization counts. Raises RequestError: UNAUTHENTICATED without a valid
+    key, MISSING_SCOPE if the key lacks the scope.
     """
     sent = _sent_key(authorization, x_api_key)
     key = keys.find(sent)
@@ -45,7 +45,7 @@ def authenticate(
 
 
 def check_project(key: ApiKey, project_id: str) -> None:
-    """Raises RequestError where the key may not use a project."""
+    """Raises RequestError if the key may not use a project."""
     if project_id not in key.projects:
         raise RequestError(
             "PROJECT_FORBIDDEN",
@@ -55,8 +55,8 @@ def check_project(key: ApiKey, project_id: str) -> None:
 
 
 def find_import(key: ApiKey, import_id: str, imports: ImportTable) -> Import:
-    """The import of this id, in upper or lower case; raises RequestError where there is none that the key may
-    see."""
+    """The import with this id, in upper or lower case; raises RequestError if there is none among the key's
+    projects."""
     job = imports.get(import_id.lower()) if _IMPORT_ID.fullmatch(import_id) else None
     if job is None or job.project_id not in key.projects:
         raise import_not_found()
@@ -64,7 +64,7 @@ def find_import(key: ApiKey, import_id: str, imports: ImportTable) -> Import:
 
 
 def import_not_found() -> RequestError:
-    """What is said of an import that does not exist, or is another project's, or has a malformed id."""
+    """The refusal for an import that does not exist, belongs to another project, or has a malformed id."""
     message = "There is no such import among this key's projects. Check the id."
     return RequestError("IMPORT_NOT_FOUND", message)
 
@@ -80,16 +80,16 @@ def _sent_key(authorization: str | None, x_api_key: str | None) -> str:
     elif scheme.strip(_QUOTES).startswith("ci_"):
         message = f"The header Authorization has a key without 'Bearer' before it. {_SEND_A_KEY}"
     elif scheme:
-        message = f"The header Authorization has another scheme than Bearer. {_SEND_A_KEY}"
+        message = f"The scheme of the header Authorization is not Bearer. {_SEND_A_KEY}"
     else:
         message = f"The request has no API key. {_SEND_A_KEY}"
     raise UnauthenticatedError(message, key_sent=False)
 
 
 def _why_unknown(sent: str) -> str:
-    """What is wrong with a key that is not known, without saying anything of the keys that are."""
+    """The likely reason why a key is unknown. It reveals nothing about the keys that exist."""
     if sent.strip(_QUOTES) != sent:
         return f"The API key is in quotes. Send it without them: {_SEND_A_KEY}"
     if sent.startswith("$"):
-        return "The API key is the name of a variable. Use double quotes, in which the shell fills it in."
+        return "The API key is the name of a variable. Use double quotes, so that the shell replaces the name by its value."
     return "The API key is unknown or revoked. Use another one."

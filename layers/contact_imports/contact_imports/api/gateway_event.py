@@ -1,4 +1,4 @@
-"""What an event of API Gateway says about the URL that was called, and which request it is."""
+"""Reads the URL and the id of a request from an event of API Gateway."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 
 def without_base_path(event: Mapping[str, Any]) -> dict[str, Any]:
-    """The event, with the path that the routes know.
+    """The event, with the path that the routes have.
 
     Behind a custom domain, API Gateway leaves the base path of the domain's mapping in `path`
-    ("/crm/v1/contacts/imports"). What the template's {proxy+} matched is the path without it.
+    ("/crm/v1/contacts/imports"). The part that matched the template's {proxy+} is the path without it.
     """
     proxy = (event.get("pathParameters") or {}).get("proxy")
     if proxy is None or not event["path"].endswith(f"/{proxy}"):
@@ -21,7 +21,7 @@ def without_base_path(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def server_url(event: Mapping[str, Any], path: str) -> str:
-    """The absolute URL that the API's paths follow, as the caller used it; `path` is the one that was called.
+    """The absolute URL that precedes the API's paths, as the caller used it; `path` is the path that was called.
 
     https://{domain}/{stage}, or https://{domain}/{base path} behind a custom domain.
     """
@@ -29,8 +29,7 @@ def server_url(event: Mapping[str, Any], path: str) -> str:
     domain = context.get("domainName")
     if domain:
         return f"https://{domain}{context['path'].removesuffix(path)}"
-    # The embedded AWS names no domain. It has the stage in the path either way, and the API's id in
-    # the host or in the path.
+    # The embedded AWS sends no domain. The stage is in the path, and the API's id in the host or in the path.
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     scheme = urlsplit(os.environ.get("AWS_ENDPOINT_URL", "http:")).scheme
     host, api, stage = headers.get("host", "localhost"), context.get("apiId"), context.get("stage")
@@ -40,5 +39,5 @@ def server_url(event: Mapping[str, Any], path: str) -> str:
 
 
 def request_id(event: Mapping[str, Any]) -> str:
-    """The id that API Gateway gave the request; its own refusals carry it too."""
+    """The id of the request; API Gateway's own refusals have it too."""
     return str(event["requestContext"].get("requestId", ""))

@@ -1,14 +1,14 @@
-"""The OpenAPI document of the API: Powertools makes it from the routes; the models here are what they speak of.
+"""The OpenAPI document of the API: Powertools makes it from the routes, with the models of this module.
 
-It is written for generators of clients: an operation has one kind of request and one kind of answer, every
-name is a schema of its own, and what may be null says so in its type.
+It is written for client generators: an operation has one content type for its request and one for its response,
+every model is a named schema, and a value that may be null has null in its type.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
+import msgspec
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.models import APIKey, Contact, License, Tag
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
@@ -30,13 +30,13 @@ _Optional = str | SkipJsonSchema[None]
 
 
 class ApiResponse(BaseModel):
-    """Every answer that is no error."""
+    """A successful response."""
 
     success: bool
 
 
 class ApiError(BaseModel):
-    """Every refusal, and every failure."""
+    """An error response."""
 
     success: Annotated[bool, Field(json_schema_extra={"default": False})]
     error: Annotated[str, Field(description="What is wrong, where, and what to do.")]
@@ -55,13 +55,13 @@ class ApiError(BaseModel):
     ] = None
 
 
-class UploadForm(BaseModel):
-    """A form to upload the file with: its fields, then `file`, as multipart/form-data to `url`."""
+class PresignedPost(BaseModel):
+    """A presigned POST: send `fields`, then `file`, as multipart/form-data to `url`."""
 
     url: Annotated[str, Field(json_schema_extra={"format": "uri"})]
     fields: dict[str, str]
     max_bytes: int
-    expires_at: Annotated[_DateTime, Field(description="When the upload must have begun.")]
+    expires_at: Annotated[_DateTime, Field(description="The upload must begin before this time.")]
 
 
 class ContactImportCreated(BaseModel):
@@ -78,17 +78,17 @@ class ContactImportCreated(BaseModel):
 class ContactImportUploadCreated(ContactImportCreated):
     """A new import that is pending until its file is uploaded."""
 
-    upload: UploadForm
+    upload: PresignedPost
 
 
 class ApiResponseContactImport(ApiResponse):
-    """The answer of CreateContactImport."""
+    """The response of CreateContactImport."""
 
     data: ContactImportCreated
 
 
 class ApiResponseContactImportUpload(ApiResponse):
-    """The answer of CreateContactImportUpload."""
+    """The response of CreateContactImportUpload."""
 
     data: ContactImportUploadCreated
 
@@ -116,16 +116,16 @@ class ContactImportStatus(BaseModel):
 
 
 class ApiResponseContactImportStatus(ApiResponse):
-    """The answer of GetContactImport."""
+    """The response of GetContactImport."""
 
     data: ContactImportStatus
 
 
 class ContactImportListed(ContactImportStatus):
-    """An import with how it was made."""
+    """An import with its options and how its file was read."""
 
-    dropped_key: Annotated[str | None, Field(description="The object that was dropped.")]
-    encoding: Annotated[str | None, Field(description="How the file was read.")]
+    dropped_key: Annotated[str | None, Field(description="The key of the dropped file.")]
+    encoding: Annotated[str | None, Field(description="The encoding that the file was read with.")]
     options: Annotated[
         dict[str, Any],
         Field(description="The request's fields, with the column map that was matched."),
@@ -139,7 +139,7 @@ class ContactImportListed(ContactImportStatus):
 
 
 class ContactImportList(BaseModel):
-    """Some imports, newest first."""
+    """A page of imports, newest first."""
 
     object: Literal["list"]
     data: list[ContactImportListed]
@@ -147,7 +147,7 @@ class ContactImportList(BaseModel):
 
 
 class ApiResponseContactImportList(ApiResponse):
-    """The answer of ListContactImports."""
+    """The response of ListContactImports."""
 
     data: ContactImportList
 
@@ -155,9 +155,11 @@ class ApiResponseContactImportList(ApiResponse):
 class FailedRow(BaseModel):
     """A failed row."""
 
-    row: Annotated[int, Field(description="Its number in the file, the header being 1.")]
-    line: Annotated[int, Field(description="The line that it starts at, from 1.")]
-    field: Annotated[str | None, Field(description="The column map's key of the cell to blame.")]
+    row: Annotated[int, Field(description="The row's number in the file; the header is row 1.")]
+    line: Annotated[int, Field(description="The line on which the row starts, from 1.")]
+    field: Annotated[
+        str | None, Field(description="The invalid field, as a key of the column map.")
+    ]
     code: Annotated[
         str,
         Field(description="Why the row failed, for programs.", examples=[*get_args(RowErrorCode)]),
@@ -166,7 +168,7 @@ class FailedRow(BaseModel):
 
 
 class FailedRowList(BaseModel):
-    """Some failed rows, in file order."""
+    """A page of failed rows, in file order."""
 
     object: Literal["list"]
     data: list[FailedRow]
@@ -174,7 +176,7 @@ class FailedRowList(BaseModel):
 
 
 class ApiResponseFailedRowList(ApiResponse):
-    """The answer of ListContactImportFailedRows."""
+    """The response of ListContactImportFailedRows."""
 
     data: FailedRowList
 
@@ -204,7 +206,7 @@ class CreateContactImportRequest(ImportFields):
     ] = None  # type: ignore[assignment]
     dry_run: Annotated[
         Literal["true", "false"],
-        Field(description="Whether to count and report only, without changing anything."),
+        Field(description="Whether to count and report without changing contacts."),
     ] = "false"  # type: ignore[assignment]
 
 
@@ -224,7 +226,7 @@ class ColumnMapFields(BaseModel, extra="forbid", alias_generator=to_camel):
 
 
 class CreateContactImportUploadRequest(ImportFields):
-    """What CreateContactImportUpload is asked for: CreateContactImport's form without the file."""
+    """The request of CreateContactImportUpload: the fields of CreateContactImport without the file."""
 
     column_map: ColumnMapFields  # type: ignore[assignment]
     tags: Annotated[  # type: ignore[assignment]
@@ -236,35 +238,47 @@ class CreateContactImportUploadRequest(ImportFields):
     ]
     dry_run: Annotated[
         bool,
-        Field(description="Whether to count and report only, without changing anything."),
+        Field(description="Whether to count and report without changing contacts."),
     ] = False
 
 
-_BODIES: dict[str, tuple[str, type[BaseModel]]] = {
-    IMPORTS_PATH: ("multipart/form-data", CreateContactImportRequest),
-    UPLOADS_PATH: (JSON, CreateContactImportUploadRequest),
+class _Body(NamedTuple):
+    content_type: str
+    model: type[BaseModel]
+
+
+class _ErrorResponse(NamedTuple):
+    name: str
+    description: str
+
+
+_BODIES = {
+    IMPORTS_PATH: _Body("multipart/form-data", CreateContactImportRequest),
+    UPLOADS_PATH: _Body(JSON, CreateContactImportUploadRequest),
 }
 
 _ERRORS = {
-    400: ("BadRequest", "Bad request"),
-    401: ("Unauthorized", "Unauthorized"),
-    403: ("Forbidden", "Forbidden - Missing required permissions or access denied"),
-    404: ("NotFound", "Resource not found"),
-    409: ("Conflict", "Conflict - the idempotency key was used, or the import has not ended"),
-    413: (
-        "PayloadTooLarge",
-        f"The body is over {MAX_UPLOAD_BYTES:,} bytes - ask for an upload form (CreateContactImportUpload)",
+    400: _ErrorResponse("BadRequest", "Bad request"),
+    401: _ErrorResponse("Unauthorized", "Unauthorized"),
+    403: _ErrorResponse("Forbidden", "Forbidden - Missing required permissions or access denied"),
+    404: _ErrorResponse("NotFound", "Resource not found"),
+    409: _ErrorResponse(
+        "Conflict", "Conflict - the idempotency key was used, or the import has not ended"
     ),
-    429: ("TooManyRequests", "Too many requests - send it again after `Retry-After`"),
-    500: ("InternalError", "The request failed on our side"),
+    413: _ErrorResponse(
+        "PayloadTooLarge",
+        f"The body is over {MAX_UPLOAD_BYTES:,} bytes - upload the file with a presigned POST (CreateContactImportUpload)",
+    ),
+    429: _ErrorResponse("TooManyRequests", "Too many requests - send it again after `Retry-After`"),
+    500: _ErrorResponse("InternalError", "The request failed on our side"),
 }
-_DEFAULT = ("UnexpectedError", "Any other refusal or failure")
+_DEFAULT = _ErrorResponse("UnexpectedError", "Any other refusal or failure")
 _ALWAYS = (429, 500)
-"""What API Gateway or a failure of ours can answer to any request."""
+"""The statuses that API Gateway, or a fault of ours, can answer any request with."""
 
 _HEADERS = {
     REQUEST_ID_HEADER: {
-        "description": "The request's id, to be named when you ask for help with it.",
+        "description": "The request's id. Name it when you ask for help.",
         "schema": {"type": "string"},
     },
     "Retry-After": {
@@ -295,7 +309,7 @@ CSV_REPORT: dict[int, OpenAPIResponse] = {
         },
     },
     302: {
-        "description": "Where a large report is, for some minutes; without the API key",
+        "description": "Redirect to a large report. Its URL is valid for 15 minutes and needs no API key",
         "headers": {
             "Location": {
                 "description": "The report's URL.",
@@ -309,26 +323,27 @@ CSV_REPORT: dict[int, OpenAPIResponse] = {
 def responses(
     description: str, model: type[BaseModel] | None, *errors: int
 ) -> dict[int, OpenAPIResponse]:
-    """An operation's answer, and the statuses of its refusals; every operation has 429, 500 and default too."""
+    """The responses of an operation: its success, and its refusals by status. Every operation gets 429, 500 and
+    default too."""
     content: dict[str, Any] = {JSON: {"model": model} if model else {"schema": {"type": "object"}}}
     return {200: {"description": description, "content": content}, **refusals(*errors)}
 
 
 def refusals(*errors: int) -> dict[int, OpenAPIResponse]:
     """The statuses of an operation's refusals."""
-    return {status: {"description": _ERRORS[status][1]} for status in errors}
+    return {status: {"description": _ERRORS[status].description} for status in errors}
 
 
 def document(app: APIGatewayRestResolver) -> dict[str, Any]:
     """The document of an app's routes, without `servers`, which depend on how the API was called."""
-    schema: dict[str, Any] = json.loads(
+    schema: dict[str, Any] = msgspec.json.decode(
         app.get_openapi_json_schema(
             title="Contact Imports",
             version="1.0.0",
             description="Import contacts from CSV files, exactly once, with exact counts.",
             tags=[
                 Tag(name="Contacts", description="Import contacts"),
-                Tag(name="Description", description="What the API takes and answers"),
+                Tag(name="Description", description="The description of the API"),
             ],
             contact=Contact(name="Contact Imports"),
             license_info=License(name="Apache-2.0", identifier="Apache-2.0"),
@@ -346,25 +361,25 @@ def document(app: APIGatewayRestResolver) -> dict[str, Any]:
         )
     )
     components = schema["components"]
-    # Powertools' own answer to parameters that are wrong, which this API gives otherwise.
+    # Powertools' own response to invalid parameters, which this API replaces by ApiError.
     for unused in ("HTTPValidationError", "ValidationError", "ResponseValidationError"):
         components["schemas"].pop(unused, None)
-    models: list[type[BaseModel]] = [ApiError, *(model for _, model in _BODIES.values())]
+    models: list[type[BaseModel]] = [ApiError, *(body.model for body in _BODIES.values())]
     _, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
     )
     components["schemas"] |= definitions["$defs"]
     components["headers"] = _HEADERS
     components["responses"] = {
-        name: _error(status, description) for status, (name, description) in _ERRORS.items()
-    } | {_DEFAULT[0]: _error(None, _DEFAULT[1])}
+        error.name: _error(status, error.description) for status, error in _ERRORS.items()
+    } | {_DEFAULT.name: _error(None, _DEFAULT.description)}
     for path, operations in schema["paths"].items():
         for operation in operations.values():
             _complete(operation)
         if path in _BODIES:
-            kind, model = _BODIES[path]
-            body = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
-            operations["post"]["requestBody"] = {"required": True, "content": {kind: body}}
+            content_type, model = _BODIES[path]
+            content = {content_type: {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
+            operations["post"]["requestBody"] = {"required": True, "content": content}
     schema["paths"][OPENAPI_PATH]["get"]["security"] = []
     schema["paths"] = _plain(dict(sorted(schema["paths"].items())))
     components["schemas"] = _plain(components["schemas"])
@@ -373,7 +388,7 @@ def document(app: APIGatewayRestResolver) -> dict[str, Any]:
 
 
 def _complete(operation: dict[str, Any]) -> None:
-    """Gives an operation what Powertools does not: shared refusals, those of every operation, headers."""
+    """Adds what Powertools does not: references to the shared error responses, and headers."""
     for parameter in operation.get("parameters", []):
         parameter["schema"] = _parameter_schema(parameter["schema"])
         if parameter["in"] == "header":
@@ -384,12 +399,12 @@ def _complete(operation: dict[str, Any]) -> None:
     for status, response in answers.items():
         response.setdefault("headers", {})[REQUEST_ID_HEADER] = _header(REQUEST_ID_HEADER)
         if status.startswith("3"):
-            # Powertools takes every answer for one of JSON.
+            # Powertools declares JSON for every response.
             response.pop("content", None)
-    for status, (name, _) in _ERRORS.items():
+    for status, error in _ERRORS.items():
         if str(status) in answers or status in _ALWAYS:
-            answers[str(status)] = {"$ref": f"#/components/responses/{name}"}
-    answers["default"] = {"$ref": f"#/components/responses/{_DEFAULT[0]}"}
+            answers[str(status)] = {"$ref": f"#/components/responses/{error.name}"}
+    answers["default"] = {"$ref": f"#/components/responses/{_DEFAULT.name}"}
 
 
 def _error(status: int | None, description: str) -> dict[str, Any]:
@@ -408,24 +423,21 @@ def _header(name: str) -> dict[str, str]:
 
 
 def _parameter_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter's schema: without the description that the parameter has, and without null.
-
-    A parameter that is left out is not sent; in a URL there is no null.
-    """
+    """A parameter's schema without null, which a URL cannot have, and without a second description."""
     kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
     rest = {name: value for name, value in schema.items() if name not in ("anyOf", "description")}
     found = {**rest, **kinds[0]} if len(kinds) == 1 else rest | ({"anyOf": kinds} if kinds else {})
-    # Powertools has every bound as a float.
+    # Powertools writes every bound as a float.
     return {
         name: int(value) if isinstance(value, float) else value for name, value in found.items()
     }
 
 
 def _plain(value: Any) -> Any:
-    """A part of the document in the words that generators know best.
+    """A part of the document in a form that client generators support.
 
-    No titles that repeat a name. What may be left out has no null for it, and what may be null has both
-    in `type`, so that a `format` is where its type is.
+    Titles that repeat a name are removed. An optional value has no null. A value that may be null has both types
+    in `type`, next to its `format`.
     """
     if isinstance(value, list):
         return [_plain(item) for item in value]

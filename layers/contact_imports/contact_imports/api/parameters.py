@@ -1,9 +1,8 @@
-"""The parameters of a request's path, query and headers, and what is said of one that is wrong."""
+"""The parameters of a request's path, query and headers, and the refusals of invalid ones."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler.api_gateway import Route
@@ -14,6 +13,7 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from contact_imports.model.errors import RequestError
 from contact_imports.model.import_job import Status
 from contact_imports.model.limits import MAX_IDEMPOTENCY_KEY_CHARS, MAX_REPORTED_ROWS
+from contact_imports.model.spelling import nearest
 
 MAX_PAGE = 100
 MAX_FAILED_ROWS_PAGE = 1_000
@@ -70,12 +70,12 @@ ReportFormat = Annotated[
     Query(
         description="`csv`: the cells as they were. `spreadsheet`: cells that a spreadsheet would take for formulas are "
         "made harmless; sent again, they are read as they were",
-        # json works as well: it had no path of its own before.
+        # json works too, undocumented: earlier, it had no path of its own.
         json_schema_extra={"enum": ["csv", "spreadsheet"]},
     ),
 ]
 
-# The report of failed rows had these before its JSON had a path of its own.
+# The parameters of ?format=json, which works undocumented.
 OldFailedRowsPageSize = Annotated[int, _failed_rows_page_size(shown=False)]
 OldFailedRowsCursor = Annotated[str, _failed_rows_cursor(shown=False)]
 
@@ -85,21 +85,23 @@ _WRONG = {
     "int_parsing": "is not a whole number",
     "greater_than_equal": "is too small",
     "less_than_equal": "is too large",
-    "literal_error": "has a value that the API does not know",
-    "enum": "has a value that the API does not know",
-    "string_pattern_mismatch": "is not a cursor that the API gave out",
+    "literal_error": "has an unknown value",
+    "enum": "has an unknown value",
+    "string_pattern_mismatch": "is not a cursor that the API returned",
 }
-"""What is wrong with a query parameter, by the type of pydantic's error."""
+"""The fault of a query parameter, by the type of pydantic's error."""
 
 
 def misplaced_parameter(route: Route, event: APIGatewayProxyEvent) -> RequestError | None:
-    """The refusal (400) of a query parameter that a route does not take, or not that often; None without one."""
+    """The refusal (400) of a query parameter that is unknown to a route or repeated; None if there is none."""
     known = _query(route)
     single = {name: [value] for name, value in event.query_string_parameters.items()}
     for name, values in {**single, **event.multi_value_query_string_parameters}.items():
         if name not in known:
-            shown = [known_name for known_name in known if known[known_name].include_in_schema]
-            return _refusal(name[:_MAX_SHOWN_NAME_CHARS], "is not known", _instead(name, shown))
+            documented = [known_name for known_name in known if known[known_name].include_in_schema]
+            return _refusal(
+                name[:_MAX_SHOWN_NAME_CHARS], "is not known", _instead(name, documented)
+            )
         if len(values) > 1:
             return _refusal(name, "is given more than once", "Send it once.")
     return None
@@ -123,11 +125,10 @@ def _refusal(name: str, wrong: str, advice: str) -> RequestError:
 
 
 def _instead(name: str, known: Sequence[str]) -> str:
-    """What to send instead of an unknown parameter: the one that is spelled most alike, or those there are."""
-    plain = {_plain(one): one for one in known}
-    found = get_close_matches(_plain(name), plain, n=1)
-    if found:
-        return f"Did you mean {plain[found[0]]!r}?"
+    """What to send instead of an unknown parameter: the one with the nearest name, or the known ones."""
+    meant = nearest(name, known)
+    if meant:
+        return f"Did you mean '{meant}'?"
     if known:
         return f"This path takes {', '.join(known)}."
     return "Leave it out: this path takes no query parameters."
@@ -140,8 +141,3 @@ def _query(route: Route) -> dict[str, Query]:
         for field in route.dependant.query_params
         if isinstance(field.field_info, Query)
     }
-
-
-def _plain(name: str) -> str:
-    """A name whatever its case, and however its words are joined."""
-    return name.lower().replace("_", "").replace("-", "")

@@ -1,4 +1,4 @@
-"""The paths of the API, in the form that Powertools takes, and the methods of each."""
+"""The paths of the API, as Powertools writes them, and their methods."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PATTERNS = [
 
 
 def methods_of(path: str) -> tuple[str, ...]:
-    """The methods that a request's path takes; none where there is no such path."""
+    """The methods of a path; none if the path does not exist."""
     for pattern, methods in _PATTERNS:
         if pattern.fullmatch(path):
             return methods

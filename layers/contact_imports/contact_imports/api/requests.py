@@ -1,15 +1,15 @@
-"""The request of CreateContactImport: a form with the file, or JSON without it, and what it asks for."""
+"""Parses the request of CreateContactImport: a form with the file, or JSON without it."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated
 
+import msgspec
 from multipart import MultipartError, MultipartParser, parse_options_header
 from pydantic import BaseModel, Field, PlainValidator
 
@@ -30,15 +30,15 @@ from contact_imports.model.spelling import nearest, shown
 _MAX_PARTS = 32
 _MAX_PART_HEADERS = 32
 _MAX_PART_HEADER_BYTES = 65_536
-"""Far more than the name of any file (255 bytes on usual file systems), and few enough that a header of as many
-lines is put together in no time."""
+"""A file's name has at most 255 bytes on usual file systems. The limit is low enough that the parser joins a header of
+as many lines quickly."""
 # Part of an S3 key and of DynamoDB keys, so that no other character needs escaping there.
 _PROJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-"""How a compressed body begins (RFC 1952, RFC 8878)."""
+"""The first bytes of a compressed body (RFC 1952, RFC 8878)."""
 
 _REPLACED = "\ufffd"
-"""What API Gateway puts in the place of bytes that are not UTF-8, in a body that is not a form."""
+"""API Gateway replaces bytes that are not UTF-8 by this character, in bodies that are not forms."""
 
 
 def _project_id(sent: object) -> str:
@@ -73,9 +73,9 @@ _FORM_FIELDS = ["file", *_FIELDS]
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """A request whose every field was understood; the file has not been looked at.
+    """A valid request; the file has not been read yet.
 
-    `file` is None where the sender asks for an upload form.
+    `file` is None if the sender asks for a presigned POST.
     """
 
     file: bytes | None
@@ -84,24 +84,24 @@ class ImportRequest:
 
     @property
     def identity(self) -> str:
-        """A hash of what is asked for, however the body was written."""
+        """A hash of the request's meaning: the same for a form and JSON with the same values."""
         file = None if self.file is None else hashlib.sha256(self.file).hexdigest()
-        text = json.dumps([self.project_id, asdict(self.options), file], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        values = msgspec.json.encode([self.project_id, self.options, file], order="deterministic")
+        return hashlib.sha256(values).hexdigest()
 
 
 def parse_request(
     content_type: str | None, body: bytes, content_encoding: str | None = None
 ) -> ImportRequest:
-    """The request in a body, a form or JSON by its Content-Type.
+    """Parses a body, which is a form or JSON by its Content-Type.
 
-    Raises RequestError, which names the field, or the fault of the body, and says what to do.
+    Raises RequestError, which names the invalid field, or the fault of the body, and says what to do.
     """
     if len(body) > MAX_UPLOAD_BYTES:
         raise RequestError(
             "PAYLOAD_TOO_LARGE",
             f"The request has {len(body):,} bytes; {MAX_UPLOAD_BYTES:,} is the most. POST the same fields "
-            f"without the file as application/json to {UPLOADS_PATH}: the answer has a form that takes a file "
+            f"without the file as application/json to {UPLOADS_PATH}: the answer has a presigned POST for a file "
             f"of up to {MAX_FILE_BYTES:,} bytes.",
             data={"limit": MAX_UPLOAD_BYTES},
         )
@@ -128,7 +128,7 @@ def parse_request(
 
 
 def check_json(content_type: str | None) -> None:
-    """Raises RequestError where a body is not declared as JSON."""
+    """Raises RequestError if a body's Content-Type is not JSON."""
     kind, _ = parse_options_header(content_type or "")
     if kind != "application/json":
         raise RequestError(
@@ -144,10 +144,12 @@ def _read_json_body(body: bytes, compression: str | None) -> Mapping[str, object
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        message = f"The body is not UTF-8: byte {error.start + 1} is not. Send the JSON in UTF-8."
+        message = (
+            f"The body is not UTF-8: byte {error.start + 1} is not valid. Send the JSON in UTF-8."
+        )
         raise RequestError("INVALID_JSON", message) from None
     if _REPLACED in text:
-        message = "The body has characters that came as bytes that are not UTF-8 (now U+FFFD). Send the JSON in UTF-8."
+        message = "The body has the character U+FFFD, which replaces bytes that are not UTF-8. Send the JSON in UTF-8."
         raise RequestError("INVALID_JSON", message)
     try:
         values = read_json(text)
@@ -164,9 +166,7 @@ def _read_json_body(body: bytes, compression: str | None) -> Mapping[str, object
         raise RequestError("INVALID_JSON", message)
     for name in values:
         if name == "file":
-            message = (
-                "JSON has no field 'file'. Leave it out: the answer has a form that takes the file."
-            )
+            message = "JSON has no field 'file'. Leave it out: the answer has a presigned POST for the file."
             raise field_error("UNKNOWN_FIELD", "file", message)
         if name not in _FIELDS:
             raise _unknown_field(name, _FIELDS)
@@ -182,8 +182,8 @@ def _read_form(
         raise RequestError("INVALID_MULTIPART", _compressed(compression))
     parts: dict[str, bytes] = {}
     try:
-        # Everything is in memory already; the limits keep the parser from writing files. Any byte is a character
-        # of Latin-1, and a header may be long: the name of the file, which nobody uses, refuses nothing.
+        # The body is in memory already; the limits keep the parser from writing files. Every byte is valid Latin-1,
+        # and a header may be long, so the name of the file, which we do not use, is never a reason to refuse.
         parser = MultipartParser(
             io.BytesIO(body),
             boundary,
@@ -204,7 +204,7 @@ def _read_form(
                 message = f"The form has the field '{part.name}' more than once. Send it once."
                 raise field_error("REPEATED_FIELD", part.name, message)
             parts[part.name] = part.raw
-    # The parser encodes the boundary and decodes part headers, each of which can fail by itself.
+    # The parser encodes the boundary and decodes part headers; both can raise other errors than its own.
     except (MultipartError, UnicodeError, ValueError):
         raise RequestError("INVALID_MULTIPART", _multipart_fault(boundary, body)) from None
     return parts
@@ -213,33 +213,33 @@ def _read_form(
 def _not_multipart(kind: str, body: bytes) -> str:
     if kind == "multipart/form-data" or body.startswith(b"--"):
         return (
-            "The Content-Type of the form names no boundary. Do not set Content-Type yourself: curl -F, fetch with "
-            "FormData and other clients set it with the boundary that they use."
+            "The Content-Type of the form has no boundary. Do not set Content-Type yourself: curl -F, fetch with "
+            "FormData and other clients set it with their boundary."
         )
     return (
-        "The body is neither a form nor JSON, by its Content-Type. Send the file as multipart/form-data, as curl -F "
-        f"does, or the other fields as application/json to {UPLOADS_PATH} to get a form that uploads a large file."
+        "The Content-Type is neither multipart/form-data nor application/json. Send the file as multipart/form-data, "
+        f"as curl -F does, or the other fields as application/json to {UPLOADS_PATH} to upload a large file."
     )
 
 
 def _multipart_fault(boundary: str, body: bytes) -> str:
-    """What is wrong with a form that could not be read, and what to do: the likeliest of the usual faults."""
+    """The likely fault of a malformed form, and what to do."""
     delimiter = b"--" + boundary.encode("utf-8", "replace")
     if not body:
         return "The body is empty. Send the form's fields in it, as curl -F does."
     if delimiter not in body:
         return (
-            "The body does not contain the boundary that the Content-Type names. Do not set Content-Type yourself: "
-            "the client that writes the form sets it, with the boundary that it uses."
+            "The body does not contain the boundary of the Content-Type. Do not set Content-Type yourself: the client "
+            "that writes the form sets it."
         )
     if delimiter + b"\n" in body:
         return (
-            "The lines of the form end with LF; multipart/form-data has CRLF. Let an HTTP client write the form, or "
+            "The lines of the form end with LF instead of CRLF. Let an HTTP client write the form, or "
             "end its lines with CRLF."
         )
     if delimiter + b"--" not in body:
         return (
-            "The form is truncated: it ends before its final boundary. Send all of it, or correct its "
+            "The form is truncated: its final boundary is missing. Send the whole form, or correct its "
             "Content-Length."
         )
     return (
@@ -249,7 +249,7 @@ def _multipart_fault(boundary: str, body: bytes) -> str:
 
 
 def _compression(body: bytes, content_encoding: str | None) -> str | None:
-    """How a body is compressed; None where it is not."""
+    """How a body is compressed; None if it is not."""
     named = (content_encoding or "").strip().lower()
     if named and named != "identity":
         return named if named in ("gzip", "deflate", "br", "zstd", "compress") else "encoded"
@@ -258,14 +258,14 @@ def _compression(body: bytes, content_encoding: str | None) -> str | None:
 
 def _compressed(compression: str) -> str:
     how = "" if compression == "encoded" else f" ({compression})"
-    return f"The body is compressed{how}. Send it as it is, without Content-Encoding; the file in a form may be gzip."
+    return f"The body is compressed{how}. Send it uncompressed, without Content-Encoding; only the file in a form may be gzip."
 
 
 def _unknown_field(name: str, known: list[str]) -> RequestError:
-    """The refusal of a field that is not known, which names it and what was most likely meant."""
+    """The refusal of an unknown field: it names the field, and the one that was probably meant."""
     meant = nearest(name, known)
     advice = f"Did you mean '{meant}'?" if meant else f"Use {', '.join(known)}."
-    message = f"The request has a field {shown(name)}, which is not known. {advice}"
+    message = f"The request has an unknown field {shown(name)}. {advice}"
     data = {"nearest": meant} if meant else None
     return RequestError("UNKNOWN_FIELD", message, data=data)
 

@@ -1,4 +1,4 @@
-"""How the API answers what it refuses: the one place that knows HTTP statuses."""
+"""The API's error responses: the only place that knows their HTTP statuses."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _CHALLENGE = 'Bearer realm="contact-imports"'
 def refusal(
     error: RequestError, headers: Mapping[str, str] | None = None
 ) -> Response[dict[str, Any]]:
-    """The answer to what is refused, in the contract's ApiError shape, with its code's headers and those given."""
+    """The response to a refused request, in the contract's ApiError shape, with the headers of its code and those given."""
     answer: dict[str, Any] = {"success": False, "error": error.message, "code": error.code}
     if error.data:
         answer["data"] = dict(error.data)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _ID_BYTES = 6
-_SECRET_BYTES = 32  # 256 bits: too many to guess, so that a plain hash is enough
+_SECRET_BYTES = 32  # 256 bits cannot be guessed, so a plain hash is enough
 _KEY = re.compile(r"ci_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
 
 
 class Scope(StrEnum):
-    """What a key may be allowed to do: post imports, read their status."""
+    """The scopes of a key: create imports, or read them."""
 
     WRITE = "audience:write"
     READ = "audience:read"
@@ -29,7 +29,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What a key may do. `id` names the key without giving it away."""
+    """A key's scopes and projects. `id` identifies the key and is not secret."""
 
     id: str
     scopes: frozenset[str]
@@ -44,7 +44,7 @@ class ApiKeyTable:
         self._table = table_name
 
     def create(self, scopes: Iterable[Scope], projects: Iterable[str], now: datetime) -> str:
-        """Makes a key and returns its text, which nobody can read again."""
+        """Makes a key and returns its text, which is not stored."""
         key_id, secret = secrets.token_hex(_ID_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
         self._client.put_item(
             TableName=self._table,
@@ -60,14 +60,14 @@ class ApiKeyTable:
         return f"ci_{key_id}_{secret}"
 
     def revoke(self, key_id: str) -> bool:
-        """Takes a key out of use at once; False where there is none of this id."""
+        """Revokes a key at once; False if no key has this id."""
         response = self._client.delete_item(
             TableName=self._table, Key={"keyId": {"S": key_id}}, ReturnValues="ALL_OLD"
         )
         return "Attributes" in response
 
     def find(self, text: str) -> ApiKey | None:
-        """The key of this text; None where it is malformed, unknown or revoked."""
+        """The key of this text; None if it is malformed, unknown or revoked."""
         match = _KEY.fullmatch(text)
         if match is None:
             return None

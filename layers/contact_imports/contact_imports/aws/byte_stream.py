@@ -1,4 +1,4 @@
-"""Chunks of bytes as a file to read."""
+"""A file object over chunks of bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class ByteStream(io.RawIOBase):
-    """A stream over an iterator, which is advanced when the chunk before is used up."""
+    """A stream over an iterator of chunks."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -19,7 +19,7 @@ class ByteStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fills a buffer from one chunk, perhaps not to its end; returns the bytes, 0 at the end of the stream."""
+        """Copies bytes of one chunk into a buffer; returns how many, 0 at the end of the stream."""
         while not self._left:
             chunk = next(self._chunks, None)
             if chunk is None:

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 _DATA = Path(__file__).parent / "botocore_data"
 
 FAST = Config(parameter_validation=False, user_agent="contact-imports")
-"""Parameters that we made ourselves need no check; botocore's own user agent is made anew for every request."""
+"""We make the parameters ourselves, so they need no check. botocore would build its user agent for every request."""
 
 
 class _Files(JSONFileLoader):
-    """Reads models with msgspec, several times as fast as botocore does."""
+    """Reads models with msgspec, which is several times as fast as botocore's own way."""
 
     def load_file(self, file_path: str) -> Any:
-        """The JSON of a file by its path without an ending; None where there is none."""
+        """The JSON of a file by its path without an ending; None if there is no file."""
         for ending, opened in ((".json", open), (".json.gz", gzip.open)):
             try:
                 with opened(file_path + ending, "rb") as file:
@@ -36,10 +36,10 @@ class _Files(JSONFileLoader):
 
 
 class _Loader(Loader):
-    """Takes every folder for a service; botocore looks into all of them, several times for each client."""
+    """Lists every folder as a service; botocore would look into all of them, several times for each client."""
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002
-        """The names of services that there may be a model of."""
+        """The names of the services that may have a model."""
         return os.listdir(self.BUILTIN_DATA_PATH)
 
 
@@ -53,12 +53,12 @@ def fast_session() -> Session:
 
 
 def fast_dynamodb_client() -> DynamoDBClient:
-    """A client that passes attribute values on as they are.
+    """A client that does not decode attribute values.
 
-    botocore walks through every value of every item, to decode binary ones, of which there are none here:
-    with the check of parameters, that is two thirds of the time that a row takes. The service's model in
-    `botocore_data` says that a value is a document, which is passed on whole.
+    botocore visits every value of every item to decode binary ones, which we do not have. With the check of
+    parameters, that takes two thirds of the time of a row. The service's model in `botocore_data` declares a value
+    to be a document, which botocore passes on unchanged.
 
-    Without boto3, which would add a third to the time of importing botocore, for nothing that is used.
+    It does not use boto3, which would add a third to the time of importing botocore.
     """
     return cast("DynamoDBClient", fast_session().create_client("dynamodb", config=FAST))

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     )
 
 _KEY_DIGITS = 2
-"""Hex digits of a contact's id that its partition key has, so that a project's contacts are spread over 256 keys:
-DynamoDB writes 1,000 units a second to one.
+"""Hex digits of a contact's id in its partition key. Two spread a project's contacts over 256 keys, because DynamoDB
+writes at most 1,000 units a second to one key.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html"""
 
 DRY_RUN_LIFETIME = timedelta(days=3)
-"""How long what a dry run makes of contacts is kept: longer than any import runs."""
+"""How long the contacts of a dry run are kept: longer than any import runs."""
 
 _READ_LIMIT = 100  # keys a BatchGetItem
 _WRITE_LIMIT = 25  # statements a BatchExecuteStatement
@@ -57,15 +57,15 @@ class ContactWriteError(Exception):
 
 
 class ContactTable:
-    """Contacts by project and email, which is the identity everywhere here but in the attribute `email`.
+    """Contacts by project and email. Here an email is its identity, except in the attribute `email`.
 
-    Give it a client whose connection pool has room for 8 threads.
+    Its client needs a connection pool for 8 threads.
     """
 
     def __init__(
         self, client: DynamoDBClient, table_name: str, lifetime: timedelta | None = None
     ) -> None:
-        """Contacts are written to stay, or where a `lifetime` is given, to be deleted after it."""
+        """With a `lifetime`, DynamoDB deletes contacts when it is over."""
         self._client = client
         self._table = table_name
         self._lifetime = lifetime
@@ -81,8 +81,8 @@ class ContactTable:
     ) -> dict[str, StoredContact]:
         """The contacts that exist, by email.
 
-        Where it is not `consistent` it costs half, and may give a contact as it was a moment ago, or not at all.
-        What is throttled is tried again until then (see `attempts`). Raises StillUnprocessedError.
+        A read that is not `consistent` costs half, and may miss the latest writes. Throttled reads are retried
+        `until` then (see `attempts`). Raises StillUnprocessedError.
         """
         found: dict[str, StoredContact] = {}
         for contacts in self._each(
@@ -96,10 +96,10 @@ class ContactTable:
     def write(
         self, project_id: str, contacts: Iterable[StoredContact], until: float | None = None
     ) -> set[str]:
-        """Writes contacts, each if it is absent (version 1) or still has the version before.
+        """Writes contacts, each on the condition that it is absent (version 1) or still has the previous version.
 
-        Returns the emails whose contact somebody else has written meanwhile: read those again. At most
-        one contact an email. Raises ContactWriteError, StillUnprocessedError.
+        Returns the emails whose condition failed because another writer was faster: read those again. An email
+        may have at most one contact. Raises ContactWriteError, StillUnprocessedError.
         """
         conflicts: set[str] = set()
         for found in self._each(
@@ -110,10 +110,10 @@ class ContactTable:
         return conflicts
 
     def _each(self, call: Callable[[list[T]], R], chunks: Iterable[list[T]]) -> list[R]:
-        """Makes calls at the same time; what one raises is raised when all have ended."""
+        """Makes calls in parallel, waits for all of them, and raises the first error."""
         calls = [self._threads.submit(call, chunk) for chunk in chunks]
         wait(calls)
-        return [one.result() for one in calls]
+        return [made.result() for made in calls]
 
     def _read_chunk(
         self, project_id: str, emails: Sequence[str], *, consistent: bool, until: float | None
@@ -144,7 +144,7 @@ class ContactTable:
             response = self._client.batch_execute_statement(
                 Statements=[self._statement(project_id, contact) for contact in pending]
             )
-            again: list[StoredContact] = []
+            unprocessed: list[StoredContact] = []
             for contact, answer in zip(pending, response["Responses"], strict=True):
                 code = answer.get("Error", {}).get("Code")
                 if code is None:
@@ -152,12 +152,12 @@ class ContactTable:
                 if code in _CONFLICTS:
                     conflicts.add(contact.contact.email)
                 elif code in _TRANSIENT:
-                    again.append(contact)
+                    unprocessed.append(contact)
                 else:
                     raise ContactWriteError(code)
-            if not again:
+            if not unprocessed:
                 return conflicts
-            pending = again
+            pending = unprocessed
         raise StillUnprocessedError("contacts could not be written")
 
     def _statement(self, project_id: str, stored: StoredContact) -> BatchStatementRequestTypeDef:
@@ -180,10 +180,9 @@ class ContactTable:
 
 
 class DryRunContacts:
-    """Contacts as a dry run of an import makes them: read where they are, written elsewhere.
+    """The contacts of a dry run: read from the table of contacts, written to another table.
 
-    Only contacts of `repeated` emails are written, for the rows of the same email that are still to come;
-    of the others, nobody asks again.
+    Only contacts of `repeated` emails are written, because only they are read again.
     """
 
     def __init__(
@@ -203,7 +202,7 @@ class DryRunContacts:
         consistent: bool = True,  # noqa: ARG002
         until: float | None = None,
     ) -> dict[str, StoredContact]:
-        """The contacts that exist or that the dry run made, by email; always as they are now."""
+        """The contacts that exist or that the dry run made, by email; always strongly consistent."""
         emails = list(emails)
         written = self._scratch.read(
             self._import_id, self._repeated.intersection(emails), until=until
@@ -228,7 +227,7 @@ class DryRunContacts:
 
 
 def _key(project_id: str, of_contact: str) -> dict[str, AttributeValueTypeDef]:
-    """The key of a contact by its id; for a dry run's contacts, the import's id takes the project's place."""
+    """The key of a contact by its id. A dry run's contacts have the import's id instead of the project's."""
     return {"pk": {"S": f"{project_id}#{of_contact[:_KEY_DIGITS]}"}, "sk": {"S": of_contact}}
 
 
@@ -252,7 +251,7 @@ def _to_item(stored: StoredContact) -> dict[str, AttributeValueTypeDef]:
         "version": {"N": str(stored.version)},
         "createdBy": {"M": {"importId": {"S": import_id}, "row": {"N": str(row)}}},
     }
-    if stored.version > 1 or not _shows_creation_alone(stored):
+    if stored.version > 1 or not _is_only_created(stored):
         item["applied"] = {
             "M": {
                 key: {"L": [_applied_to_item(rows) for rows in batches]}
@@ -268,8 +267,8 @@ def _to_item(stored: StoredContact) -> dict[str, AttributeValueTypeDef]:
     return item
 
 
-def _shows_creation_alone(stored: StoredContact) -> bool:
-    """Whether a contact remembers what `_applied_by_creation` makes of who created it."""
+def _is_only_created(stored: StoredContact) -> bool:
+    """Whether a contact's `applied` is what `_applied_by_creation` returns, so that it need not be stored."""
     batches = stored.applied.get(stored.created_by.import_id, ())
     return (
         len(stored.applied) == len(batches) == 1
@@ -279,7 +278,7 @@ def _shows_creation_alone(stored: StoredContact) -> bool:
 
 
 def _applied_by_creation(created_by: CreatedBy) -> Mapping[str, tuple[AppliedRows, ...]]:
-    """What most contacts remember, and what one without `applied` does: the row that created it."""
+    """The `applied` of a contact that only its creation has changed; it is not stored."""
     return {created_by.import_id: (AppliedRows(created_by.row),)}
 
 

@@ -1,6 +1,6 @@
-"""DynamoDB's attribute values, of the types that records of imports have.
+"""Converts attribute values of DynamoDB, for the types that records of imports have.
 
-boto3 has the same for every type, in a package that takes as long to import as our whole package.
+boto3's TypeDeserializer converts every type, but boto3 takes as long to import as our whole package.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the template gives each function in its environment."""
+"""The environment variables of each function, which the template sets."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import msgspec
 class _Environment(msgspec.Struct, frozen=True):
     @classmethod
     def read(cls) -> Self:
-        """Reads the process's environment; raises msgspec.ValidationError naming what is missing."""
+        """Reads the process's environment; raises msgspec.ValidationError, which names a missing variable."""
         return msgspec.convert(dict(os.environ), cls)
 
 
 class ApiEnvironment(_Environment, frozen=True):
-    """Of the api function."""
+    """The variables of the api function."""
 
     API_KEYS_TABLE: str
     IDEMPOTENCY_TABLE: str
@@ -25,7 +25,7 @@ class ApiEnvironment(_Environment, frozen=True):
 
 
 class ProcessorEnvironment(_Environment, frozen=True):
-    """Of the processor function."""
+    """The variables of the processor function."""
 
     IMPORTS_TABLE: str
     ROW_QUEUE_URL: str
@@ -34,7 +34,7 @@ class ProcessorEnvironment(_Environment, frozen=True):
 
 
 class RowBatchEnvironment(_Environment, frozen=True):
-    """Of the row_batch function."""
+    """The variables of the row_batch function."""
 
     CONTACTS_TABLE: str
     DRY_RUN_CONTACTS_TABLE: str
@@ -42,7 +42,7 @@ class RowBatchEnvironment(_Environment, frozen=True):
 
 
 class DeadLetterEnvironment(_Environment, frozen=True):
-    """Of the dead_letter function."""
+    """The variables of the dead_letter function."""
 
     CONTACTS_TABLE: str
     DRY_RUN_CONTACTS_TABLE: str
@@ -53,7 +53,7 @@ class DeadLetterEnvironment(_Environment, frozen=True):
 
 
 class ImportEndedEnvironment(_Environment, frozen=True):
-    """Of the import_ended function."""
+    """The variables of the import_ended function."""
 
     EVENT_BUS_NAME: str
     IMPORTS_TABLE: str

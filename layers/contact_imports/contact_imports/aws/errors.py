@@ -1,4 +1,4 @@
-"""What AWS says when it refuses a call."""
+"""Reads the errors of AWS."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _GONE = {"404", "412", "NoSuchKey", "NoSuchVersion", "PreconditionFailed"}
 
 
 def error_code(error: Exception) -> str:
-    """AWS's code of an error, such as `ThrottlingException`; the error's type where it is not AWS's."""
+    """AWS's code of an error, such as `ThrottlingException`; the error's type if it is not AWS's."""
     if isinstance(error, ClientError):
         return error.response.get("Error", {}).get("Code", "")
     return type(error).__name__
 
 
 def is_gone(error: ClientError) -> bool:
-    """Whether S3 says that an object was deleted or replaced."""
+    """Whether S3 answered that an object was deleted or replaced."""
     return error_code(error) in _GONE
 
 
@@ -34,7 +34,7 @@ def is_refused(error: ClientError) -> bool:
 def is_item_too_large(error: ClientError) -> bool:
     """Whether DynamoDB refused a write because the item would be over 400 KB.
 
-    It has no code of its own for that, only this message:
+    DynamoDB has no error code for this, only a message:
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
     """
     message = error.response.get("Error", {}).get("Message", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import orjson
+import msgspec
 
 from contact_imports.model.import_job import Import
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SOURCE = "contact-imports"
 
 
-class EventNotTakenError(Exception):
+class EventRefusedError(Exception):
     """EventBridge refused an event, with this error code."""
 
 
@@ -29,7 +29,7 @@ class EventBus:
     def import_ended(self, job: Import, now: datetime) -> None:
         """Sends `contact_import.completed` or `contact_import.failed`, with the data of the API's GET.
 
-        Raises EventNotTakenError.
+        Raises EventRefusedError.
         """
         response = self._client.put_events(
             Entries=[
@@ -37,11 +37,11 @@ class EventBus:
                     "EventBusName": self._bus,
                     "Source": SOURCE,
                     "DetailType": f"contact_import.{job.status.value}",
-                    "Detail": orjson.dumps(job.as_api(now)).decode(),
+                    "Detail": msgspec.json.encode(job.as_api(now)).decode(),
                     "Resources": [f"project/{job.project_id}"],
                 }
             ]
         )
         for entry in response["Entries"]:
             if "ErrorCode" in entry:
-                raise EventNotTakenError(entry["ErrorCode"])
+                raise EventRefusedError(entry["ErrorCode"])

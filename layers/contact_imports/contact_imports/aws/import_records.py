@@ -1,7 +1,7 @@
 """The keys of the DynamoDB table of imports. One item kind, one store:
 
-importId   record            store            what
-6a0f...    import            ImportTable      the job: options, status, total; at the end its counts
+importId   record            store            content
+6a0f...    import            ImportTable      the job: options, status, total, and counts once it has ended
 6a0f...    partition#03      ProgressRecords  next_seq and counters, which move together
 6a0f...    errors#03#000007  ProgressRecords  reasons of the failed rows of a row batch
 project#p  writes            ProjectWrites    when contacts of a project were last written
@@ -33,12 +33,12 @@ def record_key(import_id: str, record: str) -> dict[str, AttributeValueTypeDef]:
 
 
 def partition_record(partition: int) -> str:
-    """The record of a partition's progress. Partitions sort after the import: one query reads both."""
+    """The record of a partition's progress. Partitions sort after the import, so one query reads both."""
     return f"{PARTITION_PREFIX}{partition:02}"
 
 
 def errors_prefix(partition: int) -> str:
-    """How the records of a partition's failed rows begin, in the order of its row batches."""
+    """The prefix of the records of a partition's failed rows, which sort by row batch."""
     return f"errors#{partition:02}#"
 
 

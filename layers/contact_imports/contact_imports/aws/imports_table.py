@@ -1,11 +1,11 @@
-"""The DynamoDB table of imports: the import itself. See `import_records` for what else the table has."""
+"""The DynamoDB table of imports: the import itself. `import_records` lists the table's other records."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
 import msgspec
 from botocore.exceptions import ClientError
@@ -48,7 +48,7 @@ OPEN_INDEX = "open-imports"
 have the attribute `open`."""
 
 PROJECT_INDEX = "project-imports"
-"""Imports of a project, by id, which begins with the time: sparse, since only they have a `projectId`."""
+"""Imports of a project by id, which begins with the time. Sparse: only imports have a `projectId`."""
 
 REPORT_DUE = "due"
 """What an import's attribute `report` is from its end on, and again when everything that follows it is to be tried
@@ -61,15 +61,20 @@ _REPORTING = "reporting"
 """What `open` is from an import's end on until everything has followed it."""
 
 _MAX_ERROR_CHARS = 4_000
-"""Of the reason for an import's failure: it names columns, and their names have no limit."""
+"""The most of the reason for an import's failure: it names columns, whose names have no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportPage:
-    """Some imports of a project, newest first; `next_id` is the last one that was looked at, None at the end."""
+    """Some imports of a project, newest first; `next_id` is the last one that was read, None at the end."""
 
     imports: list[Import]
     next_id: str | None
+
+
+class _StoredImport(NamedTuple):
+    job: Import | None
+    partitions: list[Partition]
 
 
 class _Update(TypedDict, total=False):
@@ -145,8 +150,8 @@ class ImportTable:
         return response["Attributes"]["madeImport"]["S"]
 
     def get(self, import_id: str) -> Import | None:
-        """The import with its counts so far, strongly consistent, so that counts never go back."""
-        return self._read(import_id)[0]
+        """The import with its counts so far. The read is strongly consistent, so counts never go back."""
+        return self._read(import_id).job
 
     def of_project(
         self, project_id: str, *, limit: int, before: str | None = None, now: datetime
@@ -163,17 +168,16 @@ class ImportTable:
             Limit=limit,
         )
         found = [_to_import(item, []) for item in response["Items"]]
-        # What has ended is final; counts of the others are in their partitions, and the index may be late.
+        # Imports that have ended are final. The others have their counts in their partitions, and the index may be late.
         current = [job if job.end_is_shown(now) else self.get(job.id) for job in found]
         next_id = found[-1].id if found and "LastEvaluatedKey" in response else None
         return ImportPage([job for job in current if job is not None], next_id)
 
     def claim(self, import_id: str, upload: Upload, now: datetime) -> Import | None:
-        """Binds an import to the object that was uploaded, and gives it to a processor.
+        """Claims an import for a processor and the object that was uploaded.
 
-        Returns the import; None if there is nothing to work on: it does not exist, it has ended or is being
-        stopped, or it was claimed for another object. A processor that is run again for the same object can
-        claim it again.
+        Returns the import; None if it does not exist, has ended, is being stopped, or was claimed for another
+        object. A processor can claim the same object again.
         """
         try:
             response = self._client.update_item(
@@ -209,7 +213,7 @@ class ImportTable:
         import_id: str,
         *,
         total: int,
-        partitions: int,
+        partition_count: int,
         encoding: str,
         delimiter: str,
         header_record: int,
@@ -217,7 +221,7 @@ class ImportTable:
         notes: Sequence[Note],
         now: datetime,
     ) -> None:
-        """Records what checking the file gave; once, so that a second processor changes nothing."""
+        """Records how the file was read and split; once, so that a second processor changes nothing."""
         self._update_open(
             import_id,
             "#total = :total, partitionCount = :partitions, #encoding = :encoding, "
@@ -225,7 +229,7 @@ class ImportTable:
             "deadline = :deadline",
             {
                 ":total": total,
-                ":partitions": partitions,
+                ":partitions": partition_count,
                 ":encoding": encoding,
                 ":delimiter": delimiter,
                 ":header": header_record,
@@ -238,7 +242,7 @@ class ImportTable:
         )
 
     def fail(self, import_id: str, error: str, now: datetime) -> bool:
-        """Ends an import of which no row was sent; False if it has ended, or rows were sent."""
+        """Fails an import of which no row was sent; False if it has ended, or rows were sent."""
         return self._end(
             import_id,
             Status.FAILED,
@@ -249,24 +253,24 @@ class ImportTable:
         )
 
     def set_failure(self, import_id: str, reason: str) -> None:
-        """Notes why an import will end without all of its rows, if it does."""
+        """Records the reason in case the import ends without all of its rows."""
         self._update_open(import_id, "failure = :reason", {":reason": reason})
 
     def end_if_done(self, import_id: str, now: datetime) -> Import | None:
-        """Ends an import whose partitions are all done; returns it as it ended, None if it did not now.
+        """Ends an import if all its partitions are done; returns the ended import, or None if it did not end now.
 
-        Whoever closes a partition calls this after it; the last one to close sees all of them closed.
+        Call it after a partition ended: the call after the last partition sees all of them done.
         """
         job, partitions = self._read(import_id)
-        if job is None or job.ended or job.partitions is None:
+        if job is None or job.ended or job.partition_count is None:
             return None
-        if sum(partition.done for partition in partitions) < job.partitions:
+        if sum(partition.done for partition in partitions) < job.partition_count:
             return None
         counts, error = job.counts, None
         missing = counts.total - counts.settled
         if missing:
             counts = replace(counts, failed=counts.failed + missing)
-            reason = job.failure or "Some rows were lost on their way."
+            reason = job.failure or "Some rows were lost."
             error = f"{reason} {missing:,} of {counts.total:,} rows were not imported. Import the file again."
         status = Status.FAILED if missing else Status.COMPLETED
         if not self._end(import_id, status, counts, error, now):
@@ -276,7 +280,7 @@ class ImportTable:
     def overdue(self, now: datetime) -> Iterator[str]:
         """The ids of the imports that have not ended and are past their deadline, the longest overdue first.
 
-        Reads a page at a time, and no further than the caller goes.
+        Pages are read when the caller gets to them.
         """
         return self._past_deadline(_OPEN, now)
 
@@ -358,12 +362,12 @@ class ImportTable:
             condition="attribute_exists(importId)",
         )
 
-    def _read(self, import_id: str) -> tuple[Import | None, list[Partition]]:
+    def _read(self, import_id: str) -> _StoredImport:
         items = self._items(import_id)
         jobs = [item for item in items if item["record"]["S"] == IMPORT]
         partitions = [item for item in items if item["record"]["S"].startswith(PARTITION_PREFIX)]
         job = _to_import(jobs[0], partitions) if jobs else None
-        return job, [to_partition(item) for item in partitions]
+        return _StoredImport(job, [to_partition(item) for item in partitions])
 
     def _items(self, import_id: str) -> list[Item]:
         """An import's item and its partitions', which sort after it, strongly consistent."""
@@ -430,7 +434,7 @@ class ImportTable:
     ) -> Item:
         """Updates an import; returns what was assigned. Where its item has no room left, the column map goes.
 
-        The map is the one attribute that can be large, and an import must always have room to end.
+        The map is the only attribute that can be large, and an import must always have room to end.
         """
         arguments: _Update = {
             "TableName": self._table,
@@ -503,7 +507,7 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
         upload=_to_upload(values["upload"]) if "upload" in values else None,
         dropped_key=values.get("droppedKey"),
         encoding=values.get("encoding"),
-        partitions=_partition_count(values.get("partitionCount")),
+        partition_count=_checked_partition_count(values.get("partitionCount")),
         failure=values.get("failure"),
         error=values.get("error"),
         completed_at=(
@@ -516,8 +520,8 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
     )
 
 
-def _partition_count(stored: int | None) -> int | None:
-    """Checks a stored number of partitions, through which whoever ends the import loops; raises ValueError."""
+def _checked_partition_count(stored: int | None) -> int | None:
+    """Checks a stored number of partitions, because ending an import loops over them; raises ValueError."""
     if stored is not None and not 1 <= stored <= MAX_PARTITIONS:
         raise ValueError(f"an import has 1 to {MAX_PARTITIONS} partitions, not {stored}")
     return stored
@@ -528,7 +532,7 @@ def _to_upload(values: Mapping[str, Any]) -> Upload:
 
 
 def _identity(upload: Upload) -> str:
-    """What distinguishes an object from the next one under its key."""
+    """Distinguishes an object from the next one with the same key."""
     return upload.version_id or upload.etag
 
 

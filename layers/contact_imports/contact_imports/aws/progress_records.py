@@ -1,7 +1,7 @@
 """The progress of an import's partitions, and the reasons of its failed rows, in the table of imports.
 
-A partition's item has one writer at a time, and a row batch moves its `nextSeq` and its counters in one
-conditional write: however often a batch comes, it is counted once.
+A partition's item has one writer at a time. A row batch moves its `nextSeq` and its counters in one conditional
+write, so a batch that is delivered again is not counted again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Item = Mapping[str, AttributeValueTypeDef]
 
 _ERROR_ITEMS_READ = 1
-"""Of each of the up to 64 partitions at a time, which may have 1,000 rows each."""
+"""Items read at a time from each of the up to 64 partitions; an item may have 1,000 rows."""
 
 _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 
@@ -60,7 +60,7 @@ class ProgressRecords:
         return to_partition(response.get("Item"))
 
     def of_import(self, import_id: str) -> dict[int, Partition]:
-        """How far each partition is that has anything counted or has ended, by its number."""
+        """How far partitions are, by number; one without a counted batch that has not ended is left out."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="importId = :id AND begins_with(#record, :partition)",
@@ -81,10 +81,10 @@ class ProgressRecords:
         outcomes: Mapping[Outcome, int],
         errors: Sequence[RowError],
     ) -> Partition:
-        """Counts a row batch and moves its partition past it, in one write, unless that was done already.
+        """Counts a row batch and moves its partition past it in one write, unless it is counted already.
 
-        `known` is the partition as it was read before; returns it as it is now. A batch ahead of its turn
-        leaves a gap, which the batches that are missing fill when they come as dead letters.
+        `known` is the partition as it was read before; returns it as it is now. A batch that overtakes others
+        leaves gaps, which the others fill when they arrive as dead letters.
         """
         for _ in attempts():
             if known.is_closed_for(batch.seq):
@@ -106,9 +106,9 @@ class ProgressRecords:
     def end_partition(
         self, import_id: str, partition: int, *, forget_gaps: bool = False
     ) -> Partition:
-        """Ends a partition: it counts no further batch. Returns it as it is now.
+        """Ends a partition: later batches do not count. Returns it as it is now.
 
-        With `forget_gaps` it counts no missing batch either; its gaps become lost.
+        With `forget_gaps`, batches that fill its gaps do not count either: the gaps become lost.
         """
         forgetting = forget_gaps and bool(self.get(import_id, partition).gaps)
         response = self._client.update_item(
@@ -121,10 +121,10 @@ class ProgressRecords:
         )
         return to_partition(response["Attributes"])
 
-    def errors(self, import_id: str, partitions: int) -> Iterator[RowError]:
+    def errors(self, import_id: str, partition_count: int) -> Iterator[RowError]:
         """The reasons of the failed rows that were counted so far, in file order, a few at a time."""
         return heapq.merge(
-            *(self._partition_errors(import_id, partition) for partition in range(partitions)),
+            *(self._partition_errors(import_id, partition) for partition in range(partition_count)),
             key=lambda error: error.row,
         )
 
@@ -144,7 +144,7 @@ class ProgressRecords:
             errors = [
                 RowError(row["row"], row["code"], row["message"], row["field"]) for row in rows
             ]
-            # The paginator keeps each page until the next one is read, which takes far more memory than the errors.
+            # The paginator keeps each page until it reads the next one, which takes more memory than the errors.
             page["Items"].clear()
             del rows
             errors.sort(key=lambda error: error.row)
@@ -208,7 +208,7 @@ class ProgressRecords:
         return {"Put": {"TableName": self._table, "Item": to_item(item)}}
 
     def _partition_on_conflict(self, error: ClientError, batch: BatchKey) -> Partition | None:
-        """The partition as another writer left it; None to repeat the same write; raises any other error."""
+        """The partition as another writer left it; None to retry the same write; raises any other error."""
         code = error_code(error)
         if code == "ConditionalCheckFailedException":
             return to_partition(cast("Any", error.response).get("Item"))
@@ -222,7 +222,7 @@ class ProgressRecords:
 
 
 def to_partition(item: Item | None) -> Partition:
-    """The partition that an item describes; without an item, a partition before its first batch."""
+    """The partition of an item; without an item, a partition before its first batch."""
     if item is None:
         return Partition()
     values = from_item(item)
@@ -236,7 +236,7 @@ def to_partition(item: Item | None) -> Partition:
 
 
 def sum_counters(items: Sequence[Item]) -> dict[Outcome, int]:
-    """The rows by outcome that the items of an import's partitions have counted."""
+    """The rows by outcome, summed over the items of an import's partitions."""
     counters = [from_item(item) for item in items]
     return {
         outcome: sum(counter.get(outcome.value, 0) for counter in counters) for outcome in Outcome

@@ -1,6 +1,6 @@
 """Notes of when contacts of a project were last written, in the table of imports.
 
-They tell whether a cheap read of a contact, which may be late, can be trusted.
+With them we know whether an eventually consistent read of a contact can be stale.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 QUIET_AFTER = timedelta(minutes=10)
 """How long after the last write to a project reads of its contacts may be stale. DynamoDB
-shows a write everywhere "usually within one second or less"; a note of a write may be up to three minutes
-older than the write: it is made anew every 30 seconds, and a batch goes on for two minutes at most.
+shows a write everywhere "usually within one second or less". A note may be up to three minutes older than the
+last write: it is renewed every 30 seconds, and a batch runs for two minutes at most.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.ReadConsistency.html"""
 
 _NOTED_EVERY = timedelta(seconds=30)
@@ -33,7 +33,7 @@ class ProjectWrites:
         self._noted: dict[str, datetime] = {}
 
     def note(self, project_id: str, now: datetime) -> None:
-        """Notes that contacts of a project are about to be written. Call it before that, for every batch."""
+        """Notes that contacts of a project are about to be written. Call it before each batch writes."""
         noted = self._noted.get(project_id)
         if noted is not None and now - noted < _NOTED_EVERY:
             return
@@ -46,7 +46,7 @@ class ProjectWrites:
         self._noted[project_id] = now
 
     def is_quiet(self, project_id: str, now: datetime) -> bool:
-        """Whether the last write to a project's contacts is so long ago that any read shows them as they are."""
+        """Whether the last write to a project's contacts was so long ago that no read is stale."""
         response = self._client.get_item(
             TableName=self._table, Key=_key(project_id), ConsistentRead=True
         )

@@ -1,9 +1,9 @@
-"""What imports leave in the S3 bucket once they have ended.
+"""The reports and results that imports leave in the S3 bucket when they end.
 
 reports/PROJECT/IMPORT/errors*         the failed rows: as CSV, as CSV for spreadsheets, and as pages of JSON
-results/PROJECT/anything.result.json   what a dropped file's import came to
+results/PROJECT/anything.result.json   the result of a dropped file's import
 results/PROJECT/anything.errors.csv    its failed rows
-results/anything.result.json           why a file was not imported that was dropped outside of every project
+results/anything.result.json           why a file outside of every project was not imported
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ReportFiles:
     def put_report(
         self, job: Import, chunks: Iterator[bytes], *, for_spreadsheet: bool = False
     ) -> None:
-        """Stores the report of an import's failed rows, however large; all of it or nothing."""
+        """Stores the report of an import's failed rows, of any size; all of it or nothing."""
         self._client.upload_fileobj(
             io.BufferedReader(ByteStream(chunks)),
             self._bucket,
@@ -54,7 +54,7 @@ class ReportFiles:
         )
 
     def report_size(self, job: Import, *, for_spreadsheet: bool = False) -> int | None:
-        """The bytes of an import's report; None where there is none."""
+        """The bytes of an import's report; None if there is none."""
         key = _report_key(job, for_spreadsheet=for_spreadsheet)
         try:
             head = self._client.head_object(Bucket=self._bucket, Key=key)
@@ -93,44 +93,46 @@ class ReportFiles:
             ExpiresIn=_REPORT_URL_SECONDS,
         )
 
-    def put_error_page(self, job: Import, page: int, content: bytes) -> None:
+    def put_failed_rows_page(self, job: Import, page: int, content: bytes) -> None:
         """Stores one page of an import's failed rows."""
         self._client.put_object(
             Bucket=self._bucket,
-            Key=_error_page_key(job, page),
+            Key=_failed_rows_page_key(job, page),
             Body=content,
             ContentType="application/json",
         )
 
-    def error_page(self, job: Import, page: int) -> bytes | None:
-        """A page of an import's failed rows; None where there is none."""
+    def failed_rows_page(self, job: Import, page: int) -> bytes | None:
+        """A page of an import's failed rows; None if there is none."""
         try:
-            response = self._client.get_object(Bucket=self._bucket, Key=_error_page_key(job, page))
+            response = self._client.get_object(
+                Bucket=self._bucket, Key=_failed_rows_page_key(job, page)
+            )
         except ClientError as error:
             if is_gone(error):
                 return None
             raise
         return response["Body"].read()
 
-    def put_result(self, key: str, content: str) -> None:
+    def put_result(self, key: str, content: bytes) -> None:
         """Stores a JSON document next to what was dropped."""
         self._client.put_object(
-            Bucket=self._bucket, Key=key, Body=content.encode(), ContentType="application/json"
+            Bucket=self._bucket, Key=key, Body=content, ContentType="application/json"
         )
 
     def copy_report(self, job: Import, key: str) -> None:
-        """Puts a copy of an import's report next to what was dropped."""
+        """Copies an import's report to where the results of its dropped file are."""
         source: CopySourceTypeDef = {"Bucket": self._bucket, "Key": _report_key(job)}
         # Not CopyObject, which takes 5 GB at most.
         self._client.copy(source, self._bucket, key, Config=_ONE_PART_AT_A_TIME)
 
     def delete_result(self, key: str) -> None:
-        """Removes what an earlier import of the same key left, if anything."""
+        """Deletes the result that an earlier import of the same key left, if there is one."""
         self._client.delete_object(Bucket=self._bucket, Key=key)
 
 
 def result_key(job: Import, suffix: str) -> str:
-    """Where a result of a dropped file is left: under the file's own name, in `results/` instead of `drop/`."""
+    """The key of a result of a dropped file: the file's own name, in `results/` instead of `drop/`."""
     key = f"results/{(job.dropped_key or '').removeprefix('drop/')}.{suffix}"
     if len(key.encode()) > _MAX_KEY_BYTES:
         return f"results/{job.project_id}/{job.id}.{suffix}"
@@ -138,8 +140,8 @@ def result_key(job: Import, suffix: str) -> str:
 
 
 def misplaced_result_key(key: str) -> str | None:
-    """Where the result of an object is left that was dropped outside of every project: never among a project's
-    results, for its key begins with no project's id. None where the key is another one, or a folder's marker."""
+    """The key of the result of an object that was dropped outside of every project. It cannot be a project's
+    result, because it does not begin with a project id. None if the key is another one, or a folder's marker."""
     if not key.startswith("drop/") or key.endswith("/") or import_of_key(key) is not None:
         return None
     result = f"results/{key.removeprefix('drop/')}.result.json"
@@ -153,5 +155,5 @@ def _report_key(job: Import, *, for_spreadsheet: bool = False) -> str:
     return f"reports/{job.project_id}/{job.id}/{name}"
 
 
-def _error_page_key(job: Import, page: int) -> str:
+def _failed_rows_page_key(job: Import, page: int) -> str:
     return f"reports/{job.project_id}/{job.id}/errors-{page:06}.json"

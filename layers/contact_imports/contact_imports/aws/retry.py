@@ -1,4 +1,4 @@
-"""Waiting before a call is repeated, for what AWS left undone in a call that succeeded."""
+"""Backoff for calls that succeed but leave something unprocessed, which botocore does not retry."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _MAX_SECONDS = 3.0
 
 
 class StillUnprocessedError(Exception):
-    """AWS left something undone in every attempt; the message must be delivered again later."""
+    """AWS left something unprocessed in every attempt; the message must be delivered again later."""
 
 
 def attempts(until: float | None = None) -> Iterator[int]:
     """Numbers the attempts from 0 and waits between them: exponential backoff with full jitter.
 
-    Ends after about 8 seconds at most, or at `until` (time.monotonic()) where that is given; a caller that
-    gets there raises StillUnprocessedError.
+    Ends after about 8 seconds at most, or at `until` (time.monotonic()) if it is given. Then the caller raises
+    StillUnprocessedError.
     https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
     for attempt in itertools.count():

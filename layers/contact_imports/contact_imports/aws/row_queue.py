@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 _THREADS = 8
 _MOST_WAITING = 2 * _THREADS
-"""Messages in memory, sent or waiting for a thread: however many partitions there are."""
+"""The most messages in memory, being sent or waiting for a thread, for any number of partitions."""
 
 
 class RowQueue:
-    """Sends messages. Give it a client whose connection pool has room for 8 threads."""
+    """Sends messages. Its client needs a connection pool for 8 threads."""
 
     def __init__(self, client: SQSClient, queue_url: str) -> None:
         self._client = client
@@ -35,7 +35,7 @@ class RowQueue:
         )
 
     def send_partition_end(self, import_id: str, project_id: str, partition: int) -> None:
-        """Ends a partition once everything of it that is in the queue was handled."""
+        """Sends the message that ends a partition, behind all its messages in the queue."""
         message = PartitionEnd(import_id, project_id, partition)
         self.send(import_id, partition, "end", encode_partition_end(message))
 
@@ -43,9 +43,9 @@ class RowQueue:
 class OrderedSender:
     """Sends partitions in parallel, and the messages of one partition one after another.
 
-    They are sent one by one: in a SendMessageBatch, the entry of a later row batch can be accepted while
-    that of the one before it is refused. Use it in a `with` statement; leaving it waits for what is under
-    way and raises the first error. At most one message a partition is under way.
+    Each message is a request: SendMessageBatch can accept the entry of a later row batch and refuse an earlier one.
+    Use it in a `with` statement; leaving it waits for messages that are being sent, and raises the first error.
+    Of each partition, at most one message is being sent.
     """
 
     def __init__(self, queue: RowQueue, import_id: str) -> None:
@@ -56,7 +56,7 @@ class OrderedSender:
         self._last_of: dict[int, Future[None]] = {}
 
     def send(self, partition: int, seq: int, body: str) -> None:
-        """Sends a partition's next row batch once the one before is accepted; raises that one's error."""
+        """Sends a partition's next row batch after the previous one is accepted; raises the previous one's error."""
         before = self._last_of.get(partition)
         if before is not None:
             before.result()

@@ -1,4 +1,4 @@
-"""The DynamoDB table of tags: those that a project has."""
+"""The DynamoDB table of the tags of projects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TagTable:
         self._table = table_name
 
     def create_missing(self, project_id: str, names: Iterable[str], now: datetime) -> None:
-        """Makes the tags that do not exist; the others stay as they are."""
+        """Creates the tags that do not exist, and leaves the others unchanged."""
         for name in names:
             try:
                 self._client.put_item(

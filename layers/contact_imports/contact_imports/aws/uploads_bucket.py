@@ -1,9 +1,9 @@
-"""The files that were uploaded to and dropped into the S3 bucket.
+"""The uploaded and dropped files in the S3 bucket.
 
-imports/PROJECT/IMPORT.csv   what the API stored, or a form uploaded
-drop/PROJECT/anything        what was dropped
+imports/PROJECT/IMPORT.csv   a file that the API stored, or that a presigned POST uploaded
+drop/PROJECT/anything        a dropped file
 
-`report_files` has what imports leave in the same bucket.
+`report_files` has the reports and results in the same bucket.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from contact_imports.aws.byte_stream import ByteStream
 from contact_imports.aws.errors import error_code, is_gone, is_refused
 from contact_imports.aws.object_stream import CHUNK_BYTES, object_chunks
 from contact_imports.files.plain_file import PlainFile
-from contact_imports.model.import_job import UPLOAD_FORM_SECONDS, Upload
+from contact_imports.model.import_job import PRESIGNED_POST_SECONDS, Upload
 from contact_imports.model.limits import MAX_FILE_BYTES
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class ImportKey:
 
 
 @dataclass(frozen=True, slots=True)
-class UploadForm:
+class PresignedPost:
     """A form that anyone may post one file with, until it expires: `fields`, then `file`, to `url`."""
 
     url: str
@@ -83,7 +83,7 @@ class Uploads:
         self.bucket = bucket
 
     def put(self, project_id: str, import_id: str, content: bytes) -> None:
-        """Stores an import's file, whose event starts the processor."""
+        """Stores an import's file; S3's event about it starts the processor."""
         self._client.put_object(
             Bucket=self.bucket,
             Key=_import_key(project_id, import_id),
@@ -91,16 +91,16 @@ class Uploads:
             ContentType="text/csv",
         )
 
-    def form(self, project_id: str, import_id: str, now: datetime) -> UploadForm:
-        """A form that uploads an import's file, whose event starts the processor."""
+    def presigned_post(self, project_id: str, import_id: str, now: datetime) -> PresignedPost:
+        """A presigned POST for an import's file; S3's event about the file starts the processor."""
         post = self._client.generate_presigned_post(
             self.bucket,
             _import_key(project_id, import_id),
             Conditions=[["content-length-range", 1, MAX_FILE_BYTES]],
-            ExpiresIn=UPLOAD_FORM_SECONDS,
+            ExpiresIn=PRESIGNED_POST_SECONDS,
         )
-        expires_at = now + timedelta(seconds=UPLOAD_FORM_SECONDS)
-        return UploadForm(post["url"], post["fields"], MAX_FILE_BYTES, expires_at)
+        expires_at = now + timedelta(seconds=PRESIGNED_POST_SECONDS)
+        return PresignedPost(post["url"], post["fields"], MAX_FILE_BYTES, expires_at)
 
     def metadata(self, upload: Upload) -> Mapping[str, str]:
         """The metadata that an object's owner gave it, by lower-case name, as S3 gives it: see decoded_metadata.
@@ -136,7 +136,7 @@ class Uploads:
         return PlainFile(stored, upload.size)
 
     def _body(self, upload: Upload, offset: int, end: int | None = None) -> StreamingBody:
-        """The object's bytes from `offset` on, to `end` or, where S3 takes no ranges, to its own end."""
+        """The object's bytes from `offset` on, to `end`, or, if the server ignores ranges, to its own end."""
         version: _Version = {"VersionId": upload.version_id} if upload.version_id else {}
         try:
             response = self._client.get_object(
@@ -164,7 +164,7 @@ def _in_time(chunks: Iterator[bytes], has_time: Callable[[], bool]) -> Iterator[
 
 
 def import_of_key(key: str) -> ImportKey | None:
-    """What an object's key says of its import; None where it is no upload, such as a folder's marker."""
+    """The project and import in an object's key; None if it is not an upload, such as a folder's marker."""
     match = _KEY.fullmatch(key)
     if match:
         return ImportKey(match["project_id"], match["import_id"])
@@ -173,9 +173,9 @@ def import_of_key(key: str) -> ImportKey | None:
 
 
 def decoded_metadata(value: str) -> str:
-    """The text of a metadata value; S3 gives one that is not ASCII as RFC 2047 words.
+    """The text of a metadata value. S3 encodes values that are not ASCII as RFC 2047 does.
 
-    Raises ValueError, without the value, where they cannot be decoded.
+    Raises ValueError, without the value, if it cannot be decoded.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
     """
     if not value.startswith("=?"):
@@ -185,7 +185,7 @@ def decoded_metadata(value: str) -> str:
         # Some codecs make halves of surrogate pairs, which cannot be stored.
         text.encode()
     except (LookupError, ValueError, MessageError):
-        raise ValueError("it is encoded as RFC 2047 does, but cannot be decoded") from None
+        raise ValueError("its RFC 2047 encoding is malformed") from None
     return text
 
 

@@ -39,7 +39,7 @@ _NO_EMAIL = ("",)
 """Instead of the mapped cells of a record that is to be looked at more closely."""
 
 
-def partition_count(size: int) -> int:
+def choose_partition_count(size: int) -> int:
     """How many partitions a file of `size` bytes is imported in."""
     return max(1, min(MAX_PARTITIONS, -(-size // PARTITION_BYTES)))
 

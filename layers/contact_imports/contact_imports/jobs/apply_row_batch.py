@@ -1,4 +1,4 @@
-"""A row batch is applied to contacts and counted, or given up and counted; once."""
+"""Applies a row batch to contacts and counts it, or gives it up and counts it; once."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from contact_imports.model.stored_contact import (
 )
 
 PATIENCE_SECONDS = 90
-"""How long a batch repeats calls that DynamoDB throttles: most of the function's time. A new table accepts
+"""How long a batch retries calls that DynamoDB throttles: most of the function's time. A new table accepts
 4,000 writes a second from all writers together; a batch that gives up is delivered again minutes later."""
 
 _SLICE_EMAILS = 100
-"""Contacts that are read, merged and written while others wait for DynamoDB: as many as one read takes."""
+"""Emails in a slice: as many contacts as one read returns. Slices wait for DynamoDB in parallel."""
 _SLICES_AT_A_TIME = 4
 
 
 @dataclass(frozen=True, slots=True)
 class RowBatchStores:
-    """The tables that a message of the row queue is about."""
+    """The stores that handling a message reads and writes."""
 
     imports: ImportTable
     progress: ProgressRecords
@@ -59,7 +59,7 @@ class RowResults:
 
 @dataclass(frozen=True, slots=True)
 class MessageResult:
-    """What came of a message, for the log: ids and counts. `ended` is the import, if this ended it."""
+    """The result of a message, for the log: ids and counts. `ended` is the import if this message ended it."""
 
     import_id: str
     partition: int
@@ -71,10 +71,10 @@ class MessageResult:
 def handle_message(
     message: RowMessage, stores: RowBatchStores, now: datetime, *, give_up: bool = False
 ) -> MessageResult:
-    """Does what a message asks for, and ends the import if that was the last thing to do.
+    """Handles a message, and ends the import if nothing else is left to do.
 
-    However often a message comes, what it says is done once. With `give_up`, rows that are not applied
-    yet are counted as failed instead. Errors of AWS are raised, so that the message is delivered again.
+    A message that is delivered again changes nothing. With `give_up`, rows that are not applied yet are counted
+    as failed instead. Errors of AWS are raised, so that the message is delivered again.
     """
     outcomes: dict[Outcome, int] = {}
     if isinstance(message, PartitionEnd):
@@ -85,7 +85,7 @@ def handle_message(
         partition = stores.progress.get(message.import_id, message.partition)
         if not partition.is_closed_for(seq):
             contacts = _contacts_of(message, stores)
-            # A batch that was overtaken must not be applied after the batches that were to follow it.
+            # A batch that was overtaken must not be applied after its successors.
             if give_up or seq in partition.gaps:
                 results = _count_without_applying(message, contacts)
             else:
@@ -98,7 +98,7 @@ def handle_message(
 
 
 def _contacts_of(batch: RowBatch, stores: RowBatchStores) -> ContactTable | DryRunContacts:
-    """The contacts that a batch is applied to: those of the project, or what a dry run makes of them."""
+    """The contacts that a batch is applied to: those of the project, or those of its dry run."""
     if not batch.dry_run:
         return stores.contacts
     repeated = {email_identity(row.cells[0]) for row in batch.rows if row.number in batch.repeated}
@@ -126,7 +126,7 @@ def _count_without_applying(batch: RowBatch, contacts: ContactTable | DryRunCont
 
 
 class _BatchApplication:
-    """One row batch on its way to its contacts."""
+    """Applies one row batch to its contacts."""
 
     def __init__(
         self,
@@ -147,12 +147,12 @@ class _BatchApplication:
         self._quiet = batch.dry_run or stores.writes.is_quiet(batch.project_id, now)
 
     def apply(self) -> RowResults:
-        """Applies the batch's rows, some contacts at a time, and counts them."""
+        """Applies the batch's rows in slices, and counts them."""
         by_email: dict[str, list[SentRow]] = {}
         for row in self._batch.rows:
             by_email.setdefault(email_identity(row.cells[0]), []).append(row)
         results = _rejected(self._batch)
-        # Leaving the block waits for every slice, even if one raises: no write may continue after the answer.
+        # Leaving the block waits for every slice, even if one raises: no write may continue after we answer.
         with ThreadPoolExecutor(_SLICES_AT_A_TIME) as threads:
             slices = [threads.submit(self._apply_slice, rows) for rows in _slices(by_email)]
         for applied in slices:
@@ -161,12 +161,12 @@ class _BatchApplication:
         return results
 
     def _apply_slice(self, sent: Mapping[str, list[SentRow]]) -> RowResults:
-        """Applies rows, by the identity of their email, and counts them.
+        """Applies rows, given by the identity of their email, and counts them.
 
-        Contacts are first read cheaply, or assumed to be new if those of the batch before were. Each write has
-        a condition on what was read, so DynamoDB refuses one that came from a stale read, or from none. A row
-        that changes nothing is not written, so no condition protects it: its contact is read once more,
-        consistently, unless nobody has written to the project lately.
+        The first read is eventually consistent, or left out if nearly all contacts of the batch before were new.
+        Each write is conditional on the version that was read, so DynamoDB refuses a write after a stale read. A
+        row that changes nothing is not written, so no condition protects it: its contact is read again with
+        strong consistency, unless the project's contacts were not written lately.
         """
         batch, results = self._batch, RowResults(Counter(), [])
         pending = self._read_rows(sent, results)
@@ -206,7 +206,7 @@ class _BatchApplication:
     def _read_rows(
         self, sent: Mapping[str, list[SentRow]], results: RowResults
     ) -> dict[str, list[Row]]:
-        """The rows as contacts, by email; those that describe none are counted as failed."""
+        """The valid rows by email; the others are counted as failed."""
         pending: dict[str, list[Row]] = {}
         for email, rows in sent.items():
             for number, cells in rows:
@@ -226,7 +226,7 @@ def _slices(rows: Mapping[str, list[SentRow]]) -> Iterator[dict[str, list[SentRo
 
 
 def _rejected(batch: RowBatch) -> RowResults:
-    """The rows that the processor has found to be failed."""
+    """The rows that the processor has rejected, counted as failed."""
     errors = [RowError(row.number, row.code, row.message) for row in batch.rejected]
     return RowResults(Counter({Outcome.FAILED: len(errors)} if errors else {}), errors)
 

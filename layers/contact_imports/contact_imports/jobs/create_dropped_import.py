@@ -1,10 +1,11 @@
-"""An object that was dropped into the bucket becomes an import, or leaves a result that says why not."""
+"""Creates the import of an object that was dropped into the bucket, or writes a result that says why there is none."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
+
+import msgspec
 
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.report_files import ReportFiles, misplaced_result_key
@@ -24,8 +25,8 @@ from contact_imports.model.import_job import (
 from contact_imports.model.spelling import nearest, shown
 
 _FIELDS = {name.lower(): name for name in field_names(OptionFields)}
-"""An option's metadata and its name in the API. S3 keeps metadata in lower case: `onConflict` is `onconflict`;
-'-' and '_' between its words do not matter, so that `on-conflict` is it as well."""
+"""The API's name of each option, by its name in metadata without '-' and '_'. S3 stores metadata in lower case:
+`onConflict` arrives as `onconflict`, and `on-conflict` means the same."""
 
 _PROJECT = "projectid"
 
@@ -56,7 +57,7 @@ _S3_PREFIX = "xamzmeta"
 def record_dropped(
     upload: Upload, project_id: str, uploads: Uploads, imports: ImportTable, now: datetime
 ) -> str:
-    """Records the import of a dropped object, unless that was done; returns its id.
+    """Records the import of a dropped object, unless it is recorded already; returns its id.
 
     Where the object cannot be read, or its metadata cannot be understood, the import has failed, saying why. Raises
     UploadGoneError.
@@ -96,10 +97,10 @@ def record_failed(
 
 
 def read_metadata(metadata: Mapping[str, str], project_id: str) -> ImportOptions:
-    """The options in an object's metadata, as S3 gives it; what is not like an option is left alone.
+    """The options in an object's metadata, as S3 returns it. Other metadata is ignored.
 
-    Raises RequestError where one is wrong, looks like an option and is none, or stands twice with different
-    values, so that no option is ever ignored.
+    Raises RequestError if a value is invalid, a name looks like an option but is not one, or an option has two
+    different values, so that no option is ever ignored.
     """
     values: dict[str, str] = {}
     for name, stored in metadata.items():
@@ -114,15 +115,15 @@ def read_metadata(metadata: Mapping[str, str], project_id: str) -> ImportOptions
             message = f"{field} cannot be read: {error}. Send it as plain text."
             raise field_error("INVALID_FIELD", field, message) from None
         if values.setdefault(field, value) != value:
-            message = f"{field} is there in two spellings with different values. Send one of them."
+            message = f"{field} has two spellings with different values. Send one of them."
             raise field_error("REPEATED_FIELD", field, message)
     return parse_fields(OptionFields, values).options
 
 
 def refuse_misplaced(upload: Upload, reports: ReportFiles, now: datetime) -> bool:
-    """Leaves a result that says why an object is not imported that was dropped outside of every project.
+    """Writes a result for an object that was dropped outside of every project: it says why it is not imported.
 
-    False where it is no such object, but a folder's marker or no dropped file. Safe to do again.
+    False if the object is a folder's marker or not a dropped file. Safe to repeat.
     """
     key = misplaced_result_key(upload.key)
     if key is None:
@@ -137,7 +138,7 @@ def refuse_misplaced(upload: Upload, reports: ReportFiles, now: datetime) -> boo
         "created_at": iso(now),
         "completed_at": iso(now),
     }
-    reports.put_result(key, json.dumps(result))
+    reports.put_result(key, msgspec.json.encode(result))
     return True
 
 
@@ -155,8 +156,8 @@ def _check_unknown(name: str, joined: str, stored: str, project_id: str) -> None
     if joined == _PROJECT:
         if stored != project_id:
             message = (
-                "projectId is not the project that the object was dropped for, which its key names. Put the "
-                "object under drop/PROJECT_ID/ of the right project."
+                "projectId is not the project in the object's key. Put the object under drop/PROJECT_ID/ of the "
+                "right project, or leave projectId out."
             )
             raise field_error("INVALID_FIELD", "projectId", message)
         return

@@ -1,4 +1,4 @@
-"""What the API does with a request that was understood: it records the import and stores the file."""
+"""Creates an import from a request: records it and stores its file, or returns a presigned POST for the file."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def create_import(
     uploads: Uploads,
     now: datetime,
 ) -> dict[str, Any]:
-    """Records an import, then stores its file, whose event starts the processor; without a file, gives out a
-    form with which the sender uploads it.
+    """Records an import, then stores its file; S3's event about the file starts the processor. Without a file,
+    the answer has a presigned POST to upload it with.
 
-    Returns the `data` of the answer. Raises RequestError where the file's header does not fit; then nothing
-    was recorded.
+    Returns the `data` of the answer. Raises RequestError if the file's header does not fit the options;
+    then nothing was recorded.
     """
     if file is not None:
         try:
@@ -45,7 +45,7 @@ def create_import(
     if file is not None:
         uploads.put(job.project_id, job.id, file)
         return answer
-    upload = uploads.form(job.project_id, job.id, now)
+    upload = uploads.presigned_post(job.project_id, job.id, now)
     return answer | {
         "upload": {
             "url": upload.url,

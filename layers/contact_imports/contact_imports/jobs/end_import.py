@@ -1,4 +1,4 @@
-"""How an import ends whose rows do not end it: it is stopped, or swept once it is overdue."""
+"""Ends imports that their own rows do not end: stops one, or fails those that are overdue."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ NO_UPLOAD = "The uploaded file never arrived, or could not be read in time. Impo
 OVERDUE = "The import did not end in time."
 
 SWEPT_AGAIN_AFTER = timedelta(hours=1)
-"""When an overdue import that could not be ended is tried again. By then it comes after every other import that
-is overdue now, so it costs them one attempt an hour instead of one a sweep."""
+"""When we try again to end an overdue import that could not be ended. Its new deadline puts it behind the other
+overdue imports, so it costs them one attempt an hour instead of one in each sweep."""
 
 SWEEPS = 24
 """How often an import that is overdue is tried to be ended with its counts. Then it is ended without."""
@@ -35,12 +35,12 @@ NOT_FOLLOWED = "NotFollowed"
 """Why an import's end counts as followed although it was not: it was tried FOLLOW_TRIES times."""
 
 NOT_DONE = "PartitionsNotDone"
-"""Why an overdue import has not ended although nothing was refused: a row batch was counted meanwhile."""
+"""The error of an overdue import that did not end because a row batch was counted in the meantime."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweptImport:
-    """What came of one overdue import: `error` is the code of what kept it from ending, None where it ended."""
+    """The result for one overdue import: `error` is the code of the error that prevented its end, None if it ended."""
 
     import_id: str
     error: str | None = None
@@ -49,23 +49,23 @@ class SweptImport:
 def stop_import(
     import_id: str, reason: str, imports: ImportTable, queue: RowQueue, now: datetime
 ) -> bool:
-    """Ends an import whose processor sends nothing any more; False where there is nothing to end.
+    """Ends an import whose processor sends no more rows; False if there is nothing to end.
 
-    Rows that were sent are still on their way and will count. So every partition is ended by a message
-    behind its rows, and the import ends when the last of these messages is handled.
+    Rows in the queue will still be counted. So a message behind the rows of each partition ends that partition,
+    and the last of these messages ends the import.
     """
     job = imports.get(import_id)
     if job is None or job.ended:
         return False
-    if job.partitions is None:
+    if job.partition_count is None:
         if imports.fail(import_id, f"{reason} {IMPORT_AGAIN}", now):
             return True
-        # It was started, or it ended, since it was read.
+        # It has been started, or has ended, since we read it.
         job = imports.get(import_id)
-        if job is None or job.ended or job.partitions is None:
+        if job is None or job.ended or job.partition_count is None:
             return False
     imports.set_failure(import_id, reason)
-    for partition in range(job.partitions):
+    for partition in range(job.partition_count):
         queue.send_partition_end(import_id, job.project_id, partition)
     return True
 
@@ -75,8 +75,8 @@ def end_overdue_imports(
 ) -> Iterator[SweptImport]:
     """Fails the imports that are past their deadline, the longest overdue first, while `has_time`.
 
-    An import that cannot be ended does not stop the sweep: it is yielded with its error and moved behind the
-    others. Raises only what reading the list of overdue imports raises.
+    An import that cannot be ended does not stop the sweep: it is yielded with its error, and its deadline moves
+    behind the others'. Raises only errors of reading the list of overdue imports.
     """
     for import_id in imports.overdue(now):
         if not has_time():
@@ -120,8 +120,8 @@ def follow_ends_again(
 def _end_overdue(
     import_id: str, imports: ImportTable, progress: ProgressRecords, now: datetime
 ) -> SweptImport | None:
-    """Fails an overdue import; None where it has ended since it was listed."""
-    # Nearly all that are overdue never had their file checked: one write ends them.
+    """Fails an overdue import; None if it has ended since it was listed."""
+    # Nearly all overdue imports never had their file checked: one write ends them.
     if imports.fail(import_id, NO_UPLOAD, now):
         return SweptImport(import_id)
     job = imports.get(import_id)
@@ -129,7 +129,7 @@ def _end_overdue(
         return None
     imports.set_failure(import_id, OVERDUE)
     known = progress.of_import(import_id)
-    for partition in range(job.partitions or 0):
+    for partition in range(job.partition_count or 0):
         if partition not in known or not known[partition].done:
             progress.end_partition(import_id, partition, forget_gaps=True)
     ended = imports.end_if_done(import_id, now)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
+import msgspec
 
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.report_files import ReportFiles
@@ -18,20 +18,20 @@ from contact_imports.model.errors import RequestError
 from contact_imports.model.import_job import Import, Status
 
 MAX_INLINE_REPORT_BYTES = 1_000_000
-"""A report that is larger is answered with a redirect to S3: Lambda answers with 6 MB of JSON at most, in
+"""We answer with a redirect to S3 if a report is larger: a Lambda function returns at most 6 MB of JSON, in
 which a character may take six bytes."""
 
 MAX_LIST_BYTES = 4_000_000
-"""What the entries of one page take in the function's answer: Lambda answers with 6 MB (6,291,556 bytes) at most.
+"""The most that the entries of one page take in the function's answer, which has at most 6 MB (6,291,556 bytes).
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
-_PAGES_LOOKED_AT = 10
-_STATUS_PAGE = 100
+_MAX_PAGES_READ = 10
+_STATUS_PAGE_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report of failed rows: its text, or where it is."""
+    """A report of failed rows: its text, or its URL."""
 
     text: str | None
     url: str | None = None
@@ -47,13 +47,13 @@ def list_imports(
 ) -> dict[str, Any]:
     """Up to `limit` imports of a project, newest first, as the API's `data`.
 
-    There may be fewer before the end, where column maps are large (see MAX_LIST_BYTES); with a `status` even
-    none: `next_cursor` says whether the end is reached.
+    There may be fewer before the end if column maps are large (see MAX_LIST_BYTES), and even none with a
+    `status`: at the end, `next_cursor` is None.
     """
     entries: list[dict[str, Any]] = []
     bytes_sent = 0
-    size = limit if status is None else _STATUS_PAGE
-    for _ in range(_PAGES_LOOKED_AT):
+    size = limit if status is None else _STATUS_PAGE_SIZE
+    for _ in range(_MAX_PAGES_READ):
         page = imports.of_project(project_id, limit=size, before=cursor, now=now)
         cursor = page.next_id
         for job in page.imports:
@@ -75,7 +75,7 @@ def list_imports(
 def failed_rows_csv(
     job: Import, reports: ReportFiles, now: datetime, *, for_spreadsheet: bool = False
 ) -> Report:
-    """The report of an import's failed rows; raises RequestError where there is none."""
+    """The report of an import's failed rows; raises RequestError if there is none."""
     if not _has_report(job, now):
         columns = SPREADSHEET_COLUMNS if for_spreadsheet else REPORT_COLUMNS
         return Report("\ufeff" + ",".join(columns) + "\r\n")
@@ -93,17 +93,17 @@ def failed_rows_page(
 ) -> dict[str, Any]:
     """Up to `limit` failed rows in file order, from the `cursor`-th on, as the API's `data`.
 
-    Raises RequestError where there is no report.
+    Raises RequestError if there is no report.
     """
     if not _has_report(job, now):
         return _list([], None)
-    content = reports.error_page(job, cursor // PAGE_ROWS)
+    content = reports.failed_rows_page(job, cursor // PAGE_ROWS)
     if content is None:
         if cursor < PAGE_ROWS:
             raise _no_report()
         return _list([], None)
     start = cursor % PAGE_ROWS
-    rows = orjson.loads(content)
+    rows = msgspec.json.decode(content)
     shown = rows[start : start + limit]
     after = cursor + len(shown)
     more = bool(shown) and (start + limit < len(rows) or len(rows) == PAGE_ROWS)
@@ -111,7 +111,7 @@ def failed_rows_page(
 
 
 def report_name(job: Import) -> str:
-    """The name that the report is saved under."""
+    """The name under which a browser saves the report."""
     return f"{job.id}-errors.csv"
 
 
@@ -127,8 +127,8 @@ def _has_report(job: Import, now: datetime) -> bool:
 def _no_report() -> RequestError:
     return RequestError(
         "REPORT_NOT_FOUND",
-        "There is no report of the failed rows: it was deleted with age, or the file was deleted before it "
-        "could be made. Import the file again.",
+        "There is no report of the failed rows: it has expired, or the file was deleted before the report was "
+        "made. Import the file again.",
     )
 
 
@@ -137,12 +137,14 @@ def _list(entries: list[dict[str, Any]], next_cursor: str | None) -> dict[str, A
 
 
 def _bytes_sent(entry: dict[str, Any]) -> int:
-    """What an entry takes in the function's answer: JSON in a string of JSON, a character up to 14 bytes."""
+    """The bytes of an entry in the function's answer: JSON in a string of JSON, a character up to 14 bytes.
+
+    With `json`, as Powertools and Lambda's runtime encode it."""
     return len(json.dumps(json.dumps(entry)))
 
 
 def import_entry(job: Import, now: datetime) -> dict[str, Any]:
-    """What a list and a dropped file's result say of an import: as the API gives it, and how its file was read."""
+    """An import in a list or in the result of a dropped file: what GET returns, and how its file was read."""
     options = job.options
     column_map = options.column_map
     return job.as_api(now) | {

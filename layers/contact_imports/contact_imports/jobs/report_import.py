@@ -1,4 +1,4 @@
-"""What follows an import's end: the report of its failed rows, the results of a dropped file, an event."""
+"""Reports an import that has ended: writes the failed rows and the result of a dropped file, and sends an event."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice, takewhile
 
-import orjson
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from contact_imports.aws.errors import error_code
@@ -42,7 +42,7 @@ NOT_REPORTED = "NotReported"
 
 @dataclass(frozen=True, slots=True)
 class ReportStores:
-    """Where what follows an import's end comes from and goes to."""
+    """The stores that reporting an import reads and writes."""
 
     imports: ImportTable
     progress: ProgressRecords
@@ -53,8 +53,8 @@ class ReportStores:
 
 @dataclass(frozen=True, slots=True)
 class ReportedImport:
-    """An import that everything has followed; `report_error` is the code of what kept its report from being
-    made, None where it was made or there is nothing to report."""
+    """An import that was reported. `report_error` is the code of the error that prevented the report of failed
+    rows; None if there was no error."""
 
     job: Import
     report_error: str | None = None
@@ -97,7 +97,7 @@ def _leave_report_and_results(
             _write_report(job, stores, has_time)
             has_report = True
         except UploadGoneError:
-            # The file was deleted since: what failed is counted, but cannot be shown.
+            # The file was deleted: its failed rows are counted, but cannot be shown.
             has_report = False
         except (BotoCoreError, ClientError, StillUnprocessedError):
             raise
@@ -121,27 +121,30 @@ def _leave_results(job: Import, reports: ReportFiles, now: datetime, *, has_repo
         reports.copy_report(job, errors_key)
     else:
         reports.delete_result(errors_key)
-    result = orjson.dumps(import_entry(job, now)).decode()
+    result = msgspec.json.encode(import_entry(job, now))
     reports.put_result(result_key(job, "result.json"), result)
 
 
 def _can_be_reported(job: Import) -> bool:
-    """Whether rows of a file failed, and it is known how the file was read."""
+    """Whether rows failed, and the import knows how to read the file again."""
     return bool(
-        job.counts.failed and job.upload and job.partitions and job.options.column_map is not None
+        job.counts.failed
+        and job.upload
+        and job.partition_count
+        and job.options.column_map is not None
     )
 
 
 def _write_report(job: Import, stores: ReportStores, has_time: Callable[[], bool]) -> None:
     file = _open(job, stores.uploads, has_time)
-    partitions = job.partitions or 0
+    partition_count = job.partition_count or 0
     lost = None
     if job.status is Status.FAILED:
         known = stores.progress.of_import(job.id)
-        of_all = {number: known.get(number) for number in range(partitions)}
+        of_all = {number: known.get(number) for number in range(partition_count)}
         lost = LostRows(file.rows(), file.columns, of_all)
         file = _open(job, stores.uploads, has_time)
-    failed = failed_rows(file.reader, stores.progress.errors(job.id, partitions), lost)
+    failed = failed_rows(file.reader, stores.progress.errors(job.id, partition_count), lost)
     in_time = takewhile(
         lambda _: has_time(), islice(_until_out_of_time(failed), limits.MAX_REPORTED_ROWS)
     )
@@ -154,7 +157,7 @@ def _write_report(job: Import, stores: ReportStores, has_time: Callable[[], bool
 def _report(
     job: Import, file: ContactFile, rows: Iterator[FailedRow], reports: ReportFiles
 ) -> Iterator[bytes]:
-    """The report as CSV, piece by piece; on the way, the same rows are stored as pages of JSON."""
+    """Yields the report as CSV, and stores the same rows as pages of JSON."""
     written: list[bytes] = []
     writer = ReportWriter(written.append, file.delimiter, file.header, file.columns)
     page: list[FailedRow] = []
@@ -167,14 +170,16 @@ def _report(
             if len(page) == PAGE_ROWS:
                 if len(under_way) == _PAGES_AT_A_TIME:
                     under_way.popleft().result()
-                under_way.append(pool.submit(reports.put_error_page, job, pages, _encode(page)))
+                under_way.append(
+                    pool.submit(reports.put_failed_rows_page, job, pages, _encode(page))
+                )
                 pages += 1
                 page = []
             yield from written
             written.clear()
         for put in under_way:
             put.result()
-    reports.put_error_page(job, pages, _encode(page))
+    reports.put_failed_rows_page(job, pages, _encode(page))
     writer.flush()
     yield from written
 
@@ -193,4 +198,4 @@ def _open(job: Import, uploads: Uploads, has_time: Callable[[], bool]) -> Contac
 
 
 def _encode(page: list[FailedRow]) -> bytes:
-    return orjson.dumps([row.as_api() for row in page])
+    return msgspec.json.encode([row.as_api() for row in page])

@@ -1,4 +1,4 @@
-"""What the processor does with an uploaded file: read it to its end, then send its rows."""
+"""Splits an uploaded file into row batches: reads the file to its end, then sends them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from contact_imports.files.contact_file import (
     open_contact_file,
     read_contact_file,
 )
-from contact_imports.files.split import Repeats, email_of, partition_count, row_batches
+from contact_imports.files.split import Repeats, choose_partition_count, email_of, row_batches
 from contact_imports.jobs.create_dropped_import import record_dropped, refuse_misplaced
 from contact_imports.jobs.end_import import GONE, stop_import
 from contact_imports.messages.row_messages import encode_row_batch
@@ -32,32 +32,32 @@ from contact_imports.model.errors import FileError
 from contact_imports.model.import_job import Import, Upload
 from contact_imports.model.notes import Note
 
-_TOO_MANY_ROWS = "The file has more rows than can be held at a time. Split it."
+_TOO_MANY_ROWS = "The file has more rows than the processor can hold. Split it into smaller files."
 
 _BUFFER_BYTES = 1024 * 1024
-"""Of the row batches' file: lines of 100 KB are put together of many pieces where it is small."""
+"""The buffer of the temporary file: with a smaller one, a line of 100 KB is read in many pieces."""
 
 _GZIP_USUAL_RATIO = 5
-"""What contacts unpack to, by their size as gzip: all that is known before the file is read."""
+"""How many times larger a gzip file of contacts usually is once unpacked; its real size is known only after reading."""
 
 
 @dataclass(frozen=True, slots=True)
-class Processed:
-    """What came of an upload, for the log: ids and counts."""
+class ProcessedUpload:
+    """The result of an upload, for the log: ids and counts."""
 
     result: Literal["not an import", "nothing to do", "failed", "sent"]
     import_id: str | None = None
     rows: int = 0
-    row_batches: int = 0
+    batch_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SplitFile:
-    """A file that was read to its end: its rows, the row batches that they make, and how it was read."""
+    """A file that was read to its end: its number of rows and row batches, and how it was read."""
 
     rows: int
-    row_batches: int
-    partitions: int
+    batch_count: int
+    partition_count: int
     encoding: str
     delimiter: str
     header_record: int
@@ -73,77 +73,77 @@ def process_upload(
     tags: TagTable,
     queue: RowQueue,
     now: datetime,
-) -> Processed:
+) -> ProcessedUpload:
     """Imports one uploaded object; safe to run again, and more than once at a time, for the same object.
 
-    A file that cannot be imported fails its import. What AWS refuses is raised: the event comes again.
+    A file that cannot be imported fails its import. Errors of AWS are raised, so that Lambda delivers the event again.
     """
     key = import_of_key(upload.key)
     if key is None:
         misplaced = refuse_misplaced(upload, reports, now)
-        return Processed("failed" if misplaced else "not an import")
+        return ProcessedUpload("failed" if misplaced else "not an import")
     project_id = key.project_id
     try:
         import_id = key.import_id or record_dropped(upload, project_id, uploads, imports, now)
     except UploadGoneError:
-        return Processed("not an import")
+        return ProcessedUpload("not an import")
     job = imports.claim(import_id, upload, now)
     if job is None or job.project_id != project_id:
-        return Processed("nothing to do", import_id)
+        return ProcessedUpload("nothing to do", import_id)
     try:
-        # Nothing is sent before the end of the file is reached: one that breaks half-way imports nothing.
+        # Nothing is sent before the end of the file: a file that breaks half-way imports nothing.
         with TemporaryFile("w+b", _BUFFER_BYTES) as messages:
             split = _split_file(upload, uploads, job, messages)
-            if job.partitions is None:
+            if job.partition_count is None:
                 _start(imports, tags, job, split, now)
-                # What counts is what was recorded first, by whichever processor.
+                # Another processor may have recorded its split first; that one counts.
                 job = imports.get(import_id)
-                if job is None or job.ended or job.partitions is None:
-                    return Processed("nothing to do", import_id)
-                if job.partitions != split.partitions:
+                if job is None or job.ended or job.partition_count is None:
+                    return ProcessedUpload("nothing to do", import_id)
+                if job.partition_count != split.partition_count:
                     split = _split_file(upload, uploads, job, messages)
             _send(import_id, messages, queue)
     except FileError as error:
         imports.fail(import_id, error.message, now)
-        return Processed("failed", import_id)
+        return ProcessedUpload("failed", import_id)
     except UploadGoneError:
         stop_import(import_id, GONE, imports, queue, now)
-        return Processed("failed", import_id)
+        return ProcessedUpload("failed", import_id)
     except UploadRefusedError as error:
         stop_import(import_id, str(error), imports, queue, now)
-        return Processed("failed", import_id)
+        return ProcessedUpload("failed", import_id)
     except OSError as error:
-        # Trying it again fills the disk again.
+        # Another try would fill the disk again.
         if error.errno != errno.ENOSPC or not imports.fail(import_id, _TOO_MANY_ROWS, now):
             raise
-        return Processed("failed", import_id)
-    return Processed("sent", import_id, job.counts.total, split.row_batches)
+        return ProcessedUpload("failed", import_id)
+    return ProcessedUpload("sent", import_id, job.counts.total, split.batch_count)
 
 
 def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[bytes]) -> SplitFile:
-    """Reads a file to its end and writes its row batches to `messages`, a line each.
+    """Reads a file to its end and writes each row batch as one line of `messages`.
 
     Raises FileError where it cannot be imported.
     """
 
     def split(file: ContactFile) -> SplitFile:
-        # What was written in another encoding goes.
+        # An earlier try with another encoding may have written batches.
         messages.seek(0)
         messages.truncate()
         repeats = _find_repeats(upload, uploads, job, file)
         size = upload.size * (_GZIP_USUAL_RATIO if file.stream.is_gzip else 1)
-        partitions = job.partitions or partition_count(size)
-        rows = count = 0
+        partition_count = job.partition_count or choose_partition_count(size)
+        rows = batch_count = 0
         table_rows = file.rows()
-        for batch in row_batches(table_rows, file.columns, partitions, repeats, file.header):
+        for batch in row_batches(table_rows, file.columns, partition_count, repeats, file.header):
             body = encode_row_batch(job, file.columns.fields, batch)
             messages.write(b"%d %d %s\n" % (batch.partition, batch.seq, body))
             rows += batch.count
-            count += 1
+            batch_count += 1
         return SplitFile(
             rows=rows,
-            row_batches=count,
-            partitions=partitions,
+            batch_count=batch_count,
+            partition_count=partition_count,
             encoding=file.encoding,
             delimiter=file.delimiter,
             header_record=file.header_record,
@@ -157,7 +157,7 @@ def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[byte
 def _find_repeats(
     upload: Upload, uploads: Uploads, job: Import, file: ContactFile
 ) -> Repeats | None:
-    """For a dry run, which emails stand in the file more than once."""
+    """For a dry run, which emails the file has more than once."""
     if not job.options.dry_run:
         return None
     same = open_contact_file(uploads.open(upload), job.options, file.encoding)
@@ -175,7 +175,7 @@ def _start(
     imports.start(
         job.id,
         total=split.rows,
-        partitions=split.partitions,
+        partition_count=split.partition_count,
         encoding=split.encoding,
         delimiter=split.delimiter,
         header_record=split.header_record,

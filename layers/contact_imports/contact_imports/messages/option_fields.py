@@ -1,4 +1,4 @@
-"""The options of an import as people write them: in a form, in JSON, in the metadata of a dropped file."""
+"""The options of an import as people write them: in a form, in JSON, or in the metadata of a dropped file."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from contact_imports.model.json_text import is_unicode, read_json
 from contact_imports.model.limits import MAX_TAG_CHARS, MAX_TAGS
 
 _TABS = {"tab", "\\t"}
-# csv takes none of these; NUL is left out as well.
-_NO_DELIMITERS = {'"', "\r", "\n", "\0"}
+# Python's csv module refuses the first three; NUL occurs in no CSV.
+_NOT_DELIMITERS = {'"', "\r", "\n", "\0"}
 _TRUTH = {"true": True, "false": False}
 _CODES: Mapping[str, RequestErrorCode] = {
     "columnMap": "INVALID_COLUMN_MAP",
     "tags": "INVALID_TAGS",
 }
-"""The code of a value that is wrong, where it is not INVALID_FIELD."""
+"""The error code of an invalid value, for fields that have one of their own; the others have INVALID_FIELD."""
 
-_FOUND = ImportOptions(None, delimiter=None)
-"""What holds where nothing is said: the column map, the delimiter and the encoding are found in the file."""
+_DEFAULTS = ImportOptions(None, delimiter=None)
+"""The options of an import if none is sent: column map, delimiter and encoding are found in the file."""
 
 
 def _column_map(sent: object) -> ColumnMap:
@@ -65,7 +65,7 @@ def _delimiter(sent: object) -> str:
             "delimiter is empty. With curl, send a semicolon by --form-string 'delimiter=;'."
         )
     delimiter = "\t" if isinstance(sent, str) and sent.lower() in _TABS else sent
-    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in _NO_DELIMITERS:
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in _NOT_DELIMITERS:
         raise ValueError(
             "delimiter must be one character that is not a quote or a line end, such as ',' or ';', or the "
             "word 'tab'."
@@ -114,7 +114,7 @@ def _tag_names(sent: object) -> list[Any]:
     text = sent.strip()
     if not text:
         return []
-    # Text that begins like a JSON string or object is no list of names, either.
+    # Text that begins like a JSON string or object is not a list of names.
     if text[0] not in '["{':
         return text.split(",")
     try:
@@ -129,7 +129,7 @@ def _tag_names(sent: object) -> list[Any]:
 
 
 def _without_default(schema: dict[str, Any]) -> None:
-    """What stands for "nothing was sent" is no value that can be sent."""
+    """Removes the default from a schema: None means that the field is not sent, and cannot be sent."""
     schema.pop("default", None)
 
 
@@ -146,15 +146,15 @@ DelimiterField = Annotated[
 
 
 class OptionFields(BaseModel):
-    """Each field as text, as a form or metadata has it, or as a JSON value; `options` is what they mean.
+    """The fields of an import's options, each as text (in a form or metadata) or as a JSON value.
 
-    The names on the wire are camelCase. Without `columnMap`, `delimiter` or `encoding` they are to be found in
+    On the wire, their names are camelCase. A `columnMap`, `delimiter` or `encoding` that is not sent is found in
     the file.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", hide_input_in_errors=True)
 
-    column_map: ColumnMapField = _FOUND.column_map
+    column_map: ColumnMapField = _DEFAULTS.column_map
     on_conflict: Annotated[
         OnConflict,
         PlainValidator(
@@ -162,13 +162,13 @@ class OptionFields(BaseModel):
             json_schema_input_type=Literal["skip", "upsert"],
         ),
         Field(description="How to handle rows whose email already exists."),
-    ] = _FOUND.on_conflict
-    delimiter: DelimiterField = _FOUND.delimiter
+    ] = _DEFAULTS.on_conflict
+    delimiter: DelimiterField = _DEFAULTS.delimiter
     tags: Annotated[
         tuple[str, ...],
         PlainValidator(_tags, json_schema_input_type=str | list[str]),
         Field(description="Tag names to apply to every imported contact, as an array or as text."),
-    ] = _FOUND.tags
+    ] = _DEFAULTS.tags
     on_blank: Annotated[
         OnBlank,
         PlainValidator(
@@ -176,12 +176,12 @@ class OptionFields(BaseModel):
             json_schema_input_type=Literal["keep", "clear"],
         ),
         Field(description="Whether a blank cell leaves or removes the value that is there."),
-    ] = _FOUND.on_blank
+    ] = _DEFAULTS.on_blank
     dry_run: Annotated[
         bool,
         PlainValidator(_dry_run, json_schema_input_type=bool | Literal["true", "false"]),
         Field(description="Whether to count and report only, without changing anything."),
-    ] = _FOUND.dry_run
+    ] = _DEFAULTS.dry_run
     encoding: Annotated[
         str | None,
         PlainValidator(_encoding, json_schema_input_type=str),
@@ -190,11 +190,11 @@ class OptionFields(BaseModel):
             "in the file.",
             json_schema_extra=_without_default,
         ),
-    ] = _FOUND.encoding
+    ] = _DEFAULTS.encoding
 
     @property
     def options(self) -> ImportOptions:
-        """What the fields mean."""
+        """The fields as options."""
         return ImportOptions(**{name: getattr(self, name) for name in OptionFields.model_fields})
 
 
@@ -202,9 +202,9 @@ Fields = TypeVar("Fields", bound=OptionFields)
 
 
 def parse_fields(model: type[Fields], values: Mapping[str, object]) -> Fields:
-    """The fields of a request or of metadata, by their names on the wire, as text or as JSON values.
+    """Parses the fields of a request or of metadata, by their names on the wire, as text or as JSON values.
 
-    Raises RequestError, which names the first field that is missing or wrong and repeats no value.
+    Raises RequestError, which names the first missing or invalid field and repeats no value.
     """
     try:
         return model.model_validate(values)
@@ -214,7 +214,7 @@ def parse_fields(model: type[Fields], values: Mapping[str, object]) -> Fields:
     if first["type"] == "missing":
         message = f"The request has no field '{field}'. Send it."
         raise field_error("MISSING_FIELD", field, message)
-    # The validators above raise a sentence for the sender.
+    # The validators above raise sentences for the sender.
     raise field_error(_CODES.get(field, "INVALID_FIELD"), field, str(first["ctx"]["error"]))
 
 

@@ -11,17 +11,17 @@ from contact_imports.model.errors import RowErrorCode
 from contact_imports.model.progress import MAX_BATCHES, MAX_PARTITIONS
 
 if TYPE_CHECKING:
-    # Who reads messages splits no files.
+    # The readers of messages do not need the code that splits files.
     from contact_imports.files.split import EncodedBatch
     from contact_imports.model.import_job import Import
 
-# SQS takes no U+FFFE and no U+FFFF, although JSON allows them; as escapes they are ASCII.
+# SQS refuses U+FFFE and U+FFFF, which JSON allows; as escapes they are ASCII.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
-_BOTH_BEGIN = b"\xef\xbf"
-_NOT_FOR_SQS = ((b"\xef\xbf\xbe", b"\\ufffe"), (b"\xef\xbf\xbf", b"\\uffff"))
+_COMMON_PREFIX = b"\xef\xbf"
+_REFUSED_BY_SQS = ((b"\xef\xbf\xbe", b"\\ufffe"), (b"\xef\xbf\xbf", b"\\uffff"))
 
 
-# Handlers trust these: an absurd number would make as many gaps, or a record that nobody finds.
+# Handlers trust these numbers: an absurd one would make as many gaps, or a record that is never found.
 ImportId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{24}$")]
 PartitionNumber = Annotated[int, msgspec.Meta(ge=0, lt=MAX_PARTITIONS)]
 Seq = Annotated[int, msgspec.Meta(ge=0, lt=MAX_BATCHES)]
@@ -35,7 +35,7 @@ class SentRow(NamedTuple):
 
 
 class RejectedRow(NamedTuple):
-    """A row that the processor has found to be failed, and why."""
+    """A row that the processor rejected, and the reason."""
 
     number: int
     code: RowErrorCode
@@ -66,7 +66,7 @@ class RowBatch(_Message, frozen=True, kw_only=True, tag="rows"):
 
 
 class PartitionEnd(_Message, frozen=True, tag="end"):
-    """Ends a partition whose last row batch will not come: it follows all that did come."""
+    """Ends a partition whose last row batch will not be sent. It follows all batches that were sent."""
 
 
 RowMessage = RowBatch | PartitionEnd
@@ -85,7 +85,7 @@ def encode_partition_end(end: PartitionEnd) -> str:
 
 
 def encode_row_batch(job: Import, fields: tuple[str, ...], batch: EncodedBatch) -> bytes:
-    """The message's body, one line of UTF-8. The rows are JSON already, so that no cell is serialised twice."""
+    """The message's body, one line of UTF-8. The rows are JSON already, so no cell is serialised twice."""
     envelope = msgspec.json.encode(
         {
             "kind": "rows",
@@ -103,8 +103,8 @@ def encode_row_batch(job: Import, fields: tuple[str, ...], batch: EncodedBatch) 
         }
     )
     body = b'%s,"rows":%s,"rejected":%s}' % (envelope[:-1], batch.rows, batch.rejected)
-    # Looked for once, since nearly no body has either.
-    if _BOTH_BEGIN in body:
-        for character, escape in _NOT_FOR_SQS:
+    # One search is enough for nearly every body.
+    if _COMMON_PREFIX in body:
+        for character, escape in _REFUSED_BY_SQS:
             body = body.replace(character, escape)
     return body

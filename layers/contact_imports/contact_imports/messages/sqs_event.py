@@ -1,7 +1,7 @@
-"""The event that SQS sends a function, and the function's answer.
+"""The event that a function receives from SQS, and its response.
 
-Powertools' batch processor does the same and more, and takes as long to import as boto3's client for DynamoDB:
-too much for a function that gets one record at a time.
+Powertools' batch processor does this too, but takes as long to import as boto3's client for DynamoDB. That is too
+long for a function that receives one record at a time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class SqsRecord(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def group(self) -> str:
-        """Its message group, in which messages come one after another."""
+        """Its message group, in which messages are delivered in order."""
         return self.attributes.message_group_id
 
 
@@ -41,7 +41,7 @@ def records_of(event: Mapping[str, Any]) -> list[SqsRecord]:
 
 
 class BatchFailure(TypedDict):
-    """The id of a message to deliver again."""
+    """A message to deliver again."""
 
     itemIdentifier: str
 
@@ -56,5 +56,5 @@ class BatchFailures(TypedDict):
 
 
 def failures_of(records: Sequence[SqsRecord]) -> BatchFailures:
-    """The answer that lets SQS deliver these messages again."""
+    """The response that makes SQS deliver these messages again."""
     return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record in records]}

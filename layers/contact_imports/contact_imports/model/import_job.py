@@ -18,14 +18,14 @@ UPLOAD_DEADLINE_SECONDS = 7 * 3600
 """How long an import may be without a checked file before it is failed. Above the time that the template
 gives the processor: six hours in which Lambda may still start it, and three tries."""
 
-UPLOAD_FORM_SECONDS = 3600
-"""How long an upload may begin after its form was given out. S3 looks at the time when a request begins."""
+PRESIGNED_POST_SECONDS = 3600
+"""How long a presigned POST is valid. S3 compares the time at which a request begins."""
 
 SLOWEST_UPLOAD_SECONDS = 4 * 3600
 """How long the upload of the largest file may take: 5 GiB at 3 Mbit/s."""
 
-PENDING_DEADLINE_SECONDS = UPLOAD_FORM_SECONDS + SLOWEST_UPLOAD_SECONDS + UPLOAD_DEADLINE_SECONDS
-"""How long an import may be pending: until the form expires, while the file is uploaded, and until the
+PENDING_DEADLINE_SECONDS = PRESIGNED_POST_SECONDS + SLOWEST_UPLOAD_SECONDS + UPLOAD_DEADLINE_SECONDS
+"""How long an import may be pending: until the presigned POST expires, while the file is uploaded, and until the
 processor has had its time."""
 
 REPORT_SECONDS = 15 * 60
@@ -132,7 +132,7 @@ class Import:
     upload: Upload | None = None
     dropped_key: str | None = None
     encoding: str | None = None
-    partitions: int | None = None
+    partition_count: int | None = None
     failure: str | None = None
     error: str | None = None
     completed_at: datetime | None = None
