@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from contact_imports.files import lines
@@ -23,7 +23,7 @@ from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.errors import FileError
 from contact_imports.model.import_job import ImportOptions
 from contact_imports.model.limits import MAX_CELL_CHARS, MAX_FILE_BYTES
-from contact_imports.model.text import clean_value
+from contact_imports.model.text import clean_value, is_damaged
 from local.stack import ROOT
 from tests.quoting import MalformedError, read_by_the_rule
 from tests.reference import ReferenceImport, reference_import
@@ -322,6 +322,8 @@ def people_of(people: list[tuple[str, str]]) -> dict[str, dict[str, str]]:
 def test_real_cells_of_several_lines_are_read(
     people: list[tuple[str, str]], dialect: dict[str, Any]
 ) -> None:
+    # A cell that was damaged before fails its row whatever its quotes are.
+    assume(not any(is_damaged(cell) for person in people for cell in person))
     result = imported(file_of(people, dialect), dialect["delimiter"])
     assert result.errors == []
     assert values(result) == people_of(people)
