@@ -94,7 +94,7 @@ def test_an_import_that_does_not_exist(account: Account, import_id: str) -> None
         (FILE, {"tags": "x" * 101}, "INVALID_TAGS", "tags", "longer than 100"),
         (FILE, {"columnMap": "{"}, "INVALID_COLUMN_MAP", "columnMap", "JSON"),
         (FILE, {"columnMap": '{"name":"Name"}'}, "INVALID_COLUMN_MAP", "columnMap", "email is missing"),
-        (FILE, {"columnMap": '{"email":"Email","mail":"x"}'}, "INVALID_COLUMN_MAP", "columnMap", "mail is no field"),
+        (FILE, {"columnMap": '{"email":"Email","mail":"x"}'}, "INVALID_COLUMN_MAP", "columnMap", "mail is not a field"),
         (FILE, {"columnMap": '{"email":["Email"]}'}, "INVALID_COLUMN_MAP", "columnMap", "valid string"),
         (FILE, {"projectId": "a/b"}, "INVALID_FIELD", "projectId", "letters, digits"),
         (FILE, {"colour": "red"}, "UNKNOWN_FIELD", None, "onConflict"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from botocore.client import BaseClient
+from botocore.response import StreamingBody
 
 When = Literal["before", "after"]
 Real = Callable[[dict[str, Any]], Any]
@@ -103,6 +104,9 @@ class AwsCalls:
         else:
             result = answer(arguments)
         if running.dead:
+            # The connection ends with the process.
+            if isinstance(body := result.get("Body"), StreamingBody):
+                body.close()
             raise Crash
         return result
 

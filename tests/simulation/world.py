@@ -292,9 +292,20 @@ class World:
         """The schedule, after the time within which everything should have followed the ends that were lost."""
         for import_id in self.lost_ends:
             self.pipeline.make_overdue(import_id)
-        with suppress(Crash):
+        # An hour later there is less trouble; with as much as before, everybody would give up at last.
+        self.trouble_share /= 2
+        with suppress(Crash, ClientError):
             self.invoke("dead_letter", {"detail-type": "Scheduled Event"}, crash)
-            self.lost_ends.clear()
+        told = {import_id for import_id, _ in self.ended}
+        self.lost_ends = [
+            import_id
+            for import_id in self.lost_ends
+            if import_id not in told and not self._is_followed(import_id)
+        ]
+
+    def _is_followed(self, import_id: str) -> bool:
+        job = self.pipeline.imports.get(import_id)
+        return job is not None and job.followed
 
     def _redrive(self) -> None:
         for group in self.groups.values():

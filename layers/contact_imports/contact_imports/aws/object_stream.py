@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import IncompleteReadError as ShortReadError
@@ -29,10 +30,10 @@ def object_chunks(read_from: Callable[[int], StreamingBody], size: int) -> Itera
         if next(tries, None) is None:
             raise StillUnprocessedError("an object could not be read")
         try:
-            body = read_from(offset)
-            while chunk := body.read(CHUNK_BYTES):
-                offset += len(chunk)
-                tries = attempts()
-                yield chunk
+            with closing(read_from(offset)) as body:
+                while chunk := body.read(CHUNK_BYTES):
+                    offset += len(chunk)
+                    tries = attempts()
+                    yield chunk
         except (ResponseStreamingError, ShortReadError, HTTPError):
             continue
