@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contact_imports.model.column_map import find_columns
@@ -173,6 +173,7 @@ names = st.one_of(
 cells = st.sampled_from(["a@x.com", "", "yes", "+44", "Ann", "b@x.com"])
 
 
+@example(["Email", "import_row", "import_row", "import_error"], [])
 @given(
     st.lists(names, max_size=8).map(lambda some: ["Email", *some]),
     st.lists(st.lists(cells, max_size=9), max_size=4),

@@ -115,7 +115,7 @@ def check_stored_size(column_map: ColumnMap) -> None:
 def own_columns(header: Sequence[str], column_map: ColumnMap | None) -> tuple[int, bool]:
     """How many columns are the file's own, and whether the columns of a report follow them.
 
-    A column that the column map names is always the file's own. Raises FileError if there are too many columns.
+    A column that the column map names is the file's own. Raises FileError if there are too many columns.
     """
     if len(header) > MAX_COLUMNS:
         raise too_many_columns(len(header))
@@ -125,7 +125,10 @@ def own_columns(header: Sequence[str], column_map: ColumnMap | None) -> tuple[in
     added = len(REPORT_COLUMNS)
     mapped = set(column_map.headers().values()) if column_map else set()
     last = tuple(names[-added:])
-    if last in (REPORT_COLUMNS, SPREADSHEET_COLUMNS) and mapped.isdisjoint(last):
+    # A file can have columns of these names and be reported: then the map means the file's own.
+    if last in (REPORT_COLUMNS, SPREADSHEET_COLUMNS) and mapped.intersection(last) <= {
+        *names[:-added]
+    }:
         return len(names) - added, True
     return len(header), False
 
