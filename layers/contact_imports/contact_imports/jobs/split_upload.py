@@ -23,6 +23,7 @@ from contact_imports.files.contact_file import (
     open_contact_file,
     read_contact_file,
 )
+from contact_imports.files.encoding import UTF_8
 from contact_imports.files.split import (
     Repeats,
     SplitDigest,
@@ -168,8 +169,9 @@ def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[byte
             notes=(*file.notes, *table_rows.notes),
         )
 
-    # An import that was begun goes on in the encoding that was found then.
-    options = replace(job.options, encoding=job.encoding or job.options.encoding)
+    # An import that was begun goes on in the encoding that was found then; UTF-8 is found without being named.
+    found = job.encoding if job.encoding != UTF_8 else None
+    options = replace(job.options, encoding=found or job.options.encoding)
     return read_contact_file(lambda: uploads.open(upload), options, split)
 
 
