@@ -41,7 +41,6 @@ def record_release(name: str, root: Path) -> None:
                 for moment in MOMENTS:
                     recording = record(moment, Pipeline(stack, BUCKET), lambda _: release)
                     recording.save(folder / f"{moment}.json.gz")
-                    print(moment)
         finally:
             stack.stop()
     pack_code(root, folder / CODE)

@@ -107,7 +107,7 @@ class Delivery:
             Key={"importId": {"S": import_id}, "record": {"S": "import"}},
             ConsistentRead=True,
         )["Item"]
-        return item.get("report") == {"S": "due"}
+        return bool(item.get("report") == {"S": "due"})
 
 
 def _sqs(group: str, body: str, queue: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -134,7 +135,9 @@ class Recorder:
             before_content=BEFORE,
             content=self.content,
             missing=sorted(self.missing),
-            groups={group: list(bodies) for group, bodies in self.delivery.groups.items() if bodies},
+            groups={
+                group: list(bodies) for group, bodies in self.delivery.groups.items() if bodies
+            },
             dead=self.delivery.dead,
             events=self.delivery.events,
             failures=self.delivery.failures,
@@ -247,7 +250,8 @@ MOMENTS: dict[str, Moment] = {
 
 def record(name: str, pipeline: Pipeline, release_of: ReleaseOf) -> Recording:
     """Records the moment of this name."""
-    recorder = Recorder(pipeline, release_of, f"release-{name.replace('_', '-')}")
+    project = f"{name.replace('_', '-')}-{secrets.token_hex(4)}"
+    recorder = Recorder(pipeline, release_of, project)
     MOMENTS[name](recorder)
     return recorder.recording()
 

@@ -88,4 +88,3 @@ def unpack_code(name: str, folder: Path) -> list[Path]:
 def recorded_releases() -> list[str]:
     """The names of the recorded releases, oldest first."""
     return [line.split()[0] for line in (RELEASES / "releases.txt").read_text().splitlines()]
-
