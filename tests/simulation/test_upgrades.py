@@ -10,6 +10,7 @@ import pytest
 
 from contact_imports.jobs.end_import import SPLIT_CHANGED
 from contact_imports.model.contact import OnConflict
+from contact_imports.model.errors import FileError
 from contact_imports.model.import_job import Import, ImportOptions, Status
 from tests.oracle import counts_of, expected
 from tests.simulation.one_import import (
@@ -111,8 +112,11 @@ def test_an_import_goes_on_when_the_upgrade_is_taken_back(
 def test_a_file_that_the_new_code_refuses_ends_its_import(
     new_world: NewWorld, options: ImportOptions
 ) -> None:
-    too_narrow = {"contact_imports.files.records.MAX_CELL_CHARS": 1}
-    world, job = run(new_world, Upgrade(too_narrow), options)
+    def refuse(*_: Any) -> None:
+        raise FileError("UNREADABLE_FILE", "There is another table.")
+
+    stricter = {"contact_imports.files.split.check_same_table": refuse}
+    world, job = run(new_world, Upgrade(stricter), options)
     ended = world.pipeline.get(job)
     unsent = set(expected(CONTENT, options).rows) - sent_rows(world)
     reference = expected(CONTENT, options, BEFORE, leave_out=unsent)
