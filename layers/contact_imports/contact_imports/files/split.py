@@ -148,7 +148,8 @@ class SplitDigest:
     """Identifies the row batches of a file, so that two versions of the code can tell whether they split it alike.
 
     It covers each batch's place, rows and rejected rows, and so every rule that decides them, known or not. It leaves out
-    what `Repeats` adds for dry runs, which follows from the same emails. Hashing takes a twentieth of splitting's time.
+    what `Repeats` adds for dry runs, which follows from the same emails. Hashing takes a twelfth of the time of
+    `row_batches`, reading the file not counted.
     """
 
     def __init__(self, columns: Columns) -> None:
