@@ -63,6 +63,14 @@ def go_on(recording: Recording, aws: Pipeline, release_of: ReleaseOf) -> None:
     delivery = Delivery.of(recording, aws, release_of)
     delivery.finish(recording.import_id)
 
+    # Whoever goes on keeps what it does not know.
+    recorded = recording.tables["ImportsTable"]
+    known = next((set(item) for item in recorded if is_import(item, recording.import_id)), set())
+    pages = aws.dynamodb.get_paginator("scan").paginate(TableName=aws.imports_table)
+    items = [item for page in pages for item in page["Items"]]
+    (after_all,) = (item for item in items if is_import(item, recording.import_id))
+    assert known - set(after_all) <= {"open", "deadline"}
+
     earlier, job = aws.imports.get(recording.before_id), aws.imports.get(recording.import_id)
     assert earlier is not None
     assert job is not None
@@ -83,6 +91,10 @@ def go_on(recording: Recording, aws: Pipeline, release_of: ReleaseOf) -> None:
         answer = delivery.invoke("api", asked["event"])
         assert answer["statusCode"] == asked["answer"]["statusCode"]
         assert body_of(answer) == body_of(asked["answer"])
+
+
+def is_import(item: dict[str, Any], import_id: str) -> bool:
+    return (item["importId"], item["record"]) == ({"S": import_id}, {"S": "import"})
 
 
 def body_of(answer: dict[str, Any]) -> Any:
