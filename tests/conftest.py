@@ -30,25 +30,30 @@ def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStac
         stack.stop()
 
 
+def variables_of_functions(stack: LocalStack) -> dict[str, str]:
+    """The environment that the template gives the functions, for an embedded AWS without them."""
+    outputs = stack.outputs
+    return {
+        **stack.aws_environment,
+        "POWERTOOLS_SERVICE_NAME": "test",
+        "API_KEYS_TABLE": outputs["ApiKeysTable"],
+        "CONTACTS_TABLE": outputs["ContactsTable"],
+        "DRY_RUN_CONTACTS_TABLE": outputs["DryRunContactsTable"],
+        "EVENT_BUS_NAME": "default",
+        "IDEMPOTENCY_TABLE": outputs["IdempotencyTable"],
+        "IMPORTS_TABLE": outputs["ImportsTable"],
+        "PROCESSOR_FAILURES_QUEUE_ARN": "arn:aws:sqs:us-east-1:000000000000:ProcessorFailuresQueue",
+        "ROW_QUEUE_URL": outputs["RowQueue"],
+        "TAGS_TABLE": outputs["TagsTable"],
+        "UPLOADS_BUCKET": BUCKET,
+    }
+
+
 @pytest.fixture(scope="session")
 def function_environment(embedded_aws: LocalStack) -> Iterator[None]:
-    """The environment that the template gives the functions, so that handlers run in this process."""
+    """The functions' environment, so that handlers run in this process."""
     before = dict(os.environ)
-    outputs = embedded_aws.outputs
-    os.environ.update(
-        embedded_aws.aws_environment,
-        POWERTOOLS_SERVICE_NAME="test",
-        API_KEYS_TABLE=outputs["ApiKeysTable"],
-        CONTACTS_TABLE=outputs["ContactsTable"],
-        DRY_RUN_CONTACTS_TABLE=outputs["DryRunContactsTable"],
-        EVENT_BUS_NAME="default",
-        IDEMPOTENCY_TABLE=outputs["IdempotencyTable"],
-        IMPORTS_TABLE=outputs["ImportsTable"],
-        PROCESSOR_FAILURES_QUEUE_ARN="arn:aws:sqs:us-east-1:000000000000:ProcessorFailuresQueue",
-        ROW_QUEUE_URL=outputs["RowQueue"],
-        TAGS_TABLE=outputs["TagsTable"],
-        UPLOADS_BUCKET=BUCKET,
-    )
+    os.environ.update(variables_of_functions(embedded_aws))
     yield
     os.environ.clear()
     os.environ.update(before)

@@ -85,7 +85,7 @@ def sqs_event(messages: Iterable[dict[str, Any]], queue: str) -> dict[str, Any]:
     }
 
 
-def failure_event(event: dict[str, Any]) -> dict[str, Any]:
+def failure_event(event: dict[str, Any], error_type: str = "RuntimeError") -> dict[str, Any]:
     """The record of an asynchronous invocation whose retries are spent, as its failure queue has it.
 
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
@@ -96,7 +96,7 @@ def failure_event(event: dict[str, Any]) -> dict[str, Any]:
         "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": 3},
         "requestPayload": event,
         "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
-        "responsePayload": {"errorMessage": "RuntimeError"},
+        "responsePayload": {"errorMessage": "RuntimeError", "errorType": error_type},
     }
     message = {"MessageId": "m", "ReceiptHandle": "r", "Body": json.dumps(body)}
     return sqs_event([message], "ProcessorFailuresQueue")

@@ -31,6 +31,7 @@ from contact_imports.jobs.create_dropped_import import record_failed
 from contact_imports.jobs.end_import import (
     IMPORT_AGAIN,
     PROCESSOR_FAILED,
+    SPLIT_CHANGED,
     SweptImport,
     end_overdue_imports,
     follow_ends_again,
@@ -38,6 +39,7 @@ from contact_imports.jobs.end_import import (
 )
 from contact_imports.messages.row_messages import decode_message
 from contact_imports.messages.s3_event import uploads_of
+from contact_imports.model.errors import SplitChangedError
 
 SWEEP_ENDS_BEFORE_TIMEOUT_MS = 8_000
 """When the sweep starts no other import: one that it has begun has up to 64 partitions to end, each with a read and
@@ -74,6 +76,7 @@ def give_up_row_batch(body: str) -> None:
     try:
         message = decode_message(body)
     except msgspec.DecodeError:
+        # What a newer version sent raises NewerMessageError, and waits for that version.
         # Nothing can be counted; if it belongs to an import, that one ends at its deadline.
         logger.exception("dead letter is not a row batch")
         return
@@ -93,11 +96,15 @@ def give_up_upload(body: str) -> None:
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
     try:
-        given_up = uploads_of(msgspec.json.decode(body)["requestPayload"])
+        failure = msgspec.json.decode(body)
+        given_up = uploads_of(failure["requestPayload"])
     except (KeyError, RecursionError, TypeError, ValueError):
         # As above; without a name of an object there is nothing to end.
         logger.exception("processor failure names no upload")
         return
+    response = failure.get("responsePayload")
+    error = response.get("errorType") if isinstance(response, dict) else None
+    reason = SPLIT_CHANGED if error == SplitChangedError.__name__ else PROCESSOR_FAILED
     for upload in given_up:
         key = import_of_key(upload.key)
         if key is None:
@@ -114,7 +121,7 @@ def give_up_upload(body: str) -> None:
             now,
         )
         queue = RowQueue(sqs, environment().ROW_QUEUE_URL)
-        stopped = stop_import(import_id, PROCESSOR_FAILED, imports, queue, now)
+        stopped = stop_import(import_id, reason, imports, queue, now)
         logger.error("processor given up", import_id=import_id, stopped=stopped)
 
 

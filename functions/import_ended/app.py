@@ -48,6 +48,7 @@ def stores() -> ReportStores:
         Uploads(s3, names.UPLOADS_BUCKET),
         ReportFiles(s3, names.UPLOADS_BUCKET),
         EventBus(events, names.EVENT_BUS_NAME),
+        names.LAYER_VERSION,
     )
 
 

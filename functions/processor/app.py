@@ -45,5 +45,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
             TagTable(dynamodb, names.TAGS_TABLE),
             RowQueue(sqs, names.ROW_QUEUE_URL),
             datetime.now(UTC),
+            names.LAYER_VERSION,
         )
         logger.info("upload processed", **asdict(processed))

@@ -509,3 +509,19 @@ def test_a_dry_run_reads_contacts_even_where_all_were_new(
     ended = pipeline.run(project, content, dry)
     assert ended.counts.as_dict() == counts_of(reference)
     assert ended.counts.created == 6
+
+
+def test_a_message_of_a_newer_version_waits_for_it(pipeline: Pipeline, project: str) -> None:
+    job, event = pipeline.accept(project, FILE, ImportOptions(COLUMN_MAP))
+    pipeline.process(event)
+    messages = pipeline.take_all()
+    newer = [
+        {**message, "Body": message["Body"].replace("{", '{"version":2,', 1)}
+        for message in messages
+    ]
+    failed = [message["MessageId"] for message in newer]
+    assert pipeline.apply(newer) == failed
+    assert pipeline.give_up(newer) == failed
+    assert pipeline.get(job).counts.settled == 0
+    assert pipeline.apply(messages) == []
+    assert pipeline.get(job).status is Status.COMPLETED

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from contact_imports.jobs.list_imports import failed_rows_csv
+from contact_imports.jobs.report_import import report_import
 from contact_imports.model.column_map import ColumnMap
+from contact_imports.model.errors import RequestError, SplitChangedError
 from contact_imports.model.import_job import REPORT_SECONDS, Import, ImportOptions, Status
 from local.stack import ROOT
 from tests.events import Context, ended_event, handler
@@ -231,3 +234,40 @@ def test_records_of_the_stream_that_are_no_ends_do_nothing(
     handler("import_ended").lambda_handler(ended_event("0" * 24), Context())
     assert bus.entries == []
     assert not pipeline.get(job).reported
+
+
+@pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED])
+def test_a_report_after_an_upgrade_has_the_right_rows_or_is_not_made(
+    pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch, status: Status
+) -> None:
+    job, event = pipeline.accept(project, FILE.encode(), OPTIONS)
+    pipeline.process(event)
+    messages = pipeline.take_all()
+    if status is Status.FAILED:
+        del messages[-1]
+    assert pipeline.apply(messages) == []
+    pipeline.make_overdue(job.id)
+    handler("dead_letter").lambda_handler({}, Context())
+    assert pipeline.get(job).status is status
+    upgraded = replace(handler("import_ended").stores(), layer="another")
+    now = datetime.now(UTC)
+    with monkeypatch.context() as patch:
+        patch.setattr("contact_imports.files.split.crc32", lambda email: len(email))
+        reported = report_import(job.id, upgraded, now, lambda: True)
+    assert reported is not None
+    assert reported.report_error == SplitChangedError.__name__
+    assert pipeline.report(job) == []
+    ended = pipeline.get(job)
+    with pytest.raises(RequestError, match="There is no report of the failed rows"):
+        failed_rows_csv(ended, pipeline.reports, now)
+    # A version that splits the file in the same way reports it, though.
+    pipeline.dynamodb.update_item(
+        TableName=pipeline.imports_table,
+        Key={"importId": {"S": job.id}, "record": {"S": "import"}},
+        UpdateExpression="SET report = :due REMOVE reportedAt",
+        ExpressionAttributeValues={":due": {"S": "due"}},
+    )
+    reported = report_import(job.id, upgraded, now, lambda: True)
+    assert reported is not None
+    assert reported.report_error is None
+    assert len(pipeline.report(job)) == ended.counts.failed

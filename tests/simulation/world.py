@@ -26,6 +26,7 @@ from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.jobs.apply_row_batch import RowBatchStores, handle_message
 from contact_imports.messages.row_messages import RowBatch, decode_message
 from contact_imports.model.contact import Contact
+from contact_imports.model.errors import SplitChangedError
 from contact_imports.model.import_job import Import, ImportOptions, Status
 from tests.events import Context, ended_event, failure_event, handler, sqs_event
 from tests.oracle import counts_of, expected
@@ -227,11 +228,11 @@ class World:
         event, tries = self.events.pop(0)
         try:
             self.invoke("processor", event, crash)
-        except (Crash, ClientError):
+        except (Crash, ClientError, SplitChangedError) as error:
             if tries + 1 < PROCESSOR_TRIES:
                 self.events.append((event, tries + 1))
             else:
-                self.failures.append(failure_event(event))
+                self.failures.append(failure_event(event, type(error).__name__))
                 self.given_up_events += 1
 
     def deliver_rows(

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from contact_imports.files.split import row_batches
 from contact_imports.messages.row_messages import (
+    VERSION,
+    NewerMessageError,
     PartitionEnd,
     RowBatch,
     decode_message,
@@ -74,3 +76,29 @@ def test_an_error_about_a_message_quotes_no_value() -> None:
             '{"kind":"end","importId":"i","projectId":"p","partition":"ada@example.com"}'
         )
     assert "ada@example.com" not in str(refused.value)
+
+
+END = encode_partition_end(PartitionEnd(JOB.id, "demo", 3))
+
+
+def changed(**fields: object) -> str:
+    return msgspec.json.encode(msgspec.json.decode(END) | fields).decode()
+
+
+def test_a_field_that_an_older_version_does_not_know_is_ignored() -> None:
+    assert decode_message(changed(later="x")) == decode_message(END)
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"kind": "later"}, {"partition": "later"}, {"importId": None}]
+)
+def test_a_message_of_a_newer_version_is_refused_whatever_it_has(fields: dict[str, object]) -> None:
+    with pytest.raises(NewerMessageError):
+        decode_message(changed(version=VERSION + 1, **fields))
+
+
+def test_messages_have_a_version_only_if_functions_without_versions_would_mishandle_them() -> None:
+    (batch,) = row_batches([(2, [["a@example.com", "n"]])], COLUMNS, 1)
+    for body in (END, encode_row_batch(JOB, COLUMNS.fields, batch).decode()):
+        assert "version" not in msgspec.json.decode(body)
+        assert decode_message(body).version == 1

@@ -14,6 +14,7 @@ from contact_imports.files.split import (
     MAX_BATCH_ROWS,
     EncodedBatch,
     Repeats,
+    SplitDigest,
     choose_partition_count,
     email_of,
     mapped_cells,
@@ -22,6 +23,7 @@ from contact_imports.files.split import (
 from contact_imports.model.column_map import ColumnMap, Columns
 from contact_imports.model.errors import FileError, RowError
 from contact_imports.model.identity import email_identity
+from contact_imports.model.import_job import BatchLimits
 from contact_imports.model.limits import MAX_ROW_BYTES
 from contact_imports.model.text import clean_value
 from tests.reference import reference_import
@@ -214,3 +216,46 @@ def test_rows_of_repeated_emails_are_marked_where_it_was_asked_for() -> None:
     marked = [batch.repeated for batch in row_batches(blocks(records), COLUMNS, 1, repeats)]
     assert marked == [(2, 4)]
     assert [batch.repeated for batch in row_batches(blocks(records), COLUMNS, 1)] == [()]
+
+
+ROWS: list[list[str]] = [[f"Name {n}", "plan", f"{n}@example.com"] for n in range(20)]
+
+
+def limited(
+    rows: list[list[str]], partitions: int, limits: BatchLimits | None
+) -> list[EncodedBatch]:
+    return list(row_batches([(2, rows)], COLUMNS, partitions, limits=limits))
+
+
+def digest_of(rows: list[list[str]], partitions: int = 2, limits: BatchLimits | None = None) -> str:
+    digest = SplitDigest(COLUMNS)
+    for batch in limited(rows, partitions, limits):
+        digest.add(batch)
+    return digest.hexdigest()
+
+
+def test_batches_have_the_limits_that_are_given() -> None:
+    by_rows = limited(ROWS, 1, BatchLimits(7, 10_000))
+    assert [batch.count for batch in by_rows] == [7, 7, 6]
+    bytes_of_five = 5 * len(by_rows[0].rows) // 7
+    by_bytes = limited(ROWS, 1, BatchLimits(100, bytes_of_five))
+    assert len(by_bytes) > 3
+    assert all(len(batch.rows) <= bytes_of_five + 1 for batch in by_bytes)
+    assert sum(batch.count for batch in by_bytes) == len(ROWS)
+
+
+def test_the_digest_shows_every_change_of_the_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = digest_of(ROWS)
+    assert digest_of(ROWS) == digest
+    (name, plan, email) = ROWS[-1]
+    others = [
+        digest_of([ROWS[1], ROWS[0], *ROWS[2:]]),
+        digest_of([*ROWS[:-1], [name, plan, f"x{email}"]]),
+        digest_of([*ROWS[:-1], [name, plan, email, "beyond"]]),
+        digest_of(ROWS[:-1]),
+        digest_of(ROWS, 3),
+        digest_of(ROWS, limits=BatchLimits(7, 10_000)),
+    ]
+    monkeypatch.setattr("contact_imports.files.split.crc32", lambda email: len(email))
+    others.append(digest_of(ROWS))
+    assert len({digest, *others}) == 1 + len(others)

@@ -127,3 +127,13 @@ def test_who_hands_over_what_failed_may_send_it() -> None:
 
 def resources_of_source(kind: str) -> list[dict[str, Any]]:
     return [r["Properties"] for r in load_source()["Resources"].values() if r["Type"] == kind]
+
+
+@pytest.mark.parametrize("function", ["ProcessorFunction", "ImportEndedFunction"])
+def test_functions_that_read_files_know_the_version_of_their_layer(function: str) -> None:
+    """It is a new resource for each change of the layer, so the version changes without anybody raising it."""
+    properties = resources("AWS::Lambda::Function")[function]
+    (layer,) = properties["Layers"]
+    assert properties["Environment"]["Variables"]["LAYER_VERSION"] == layer
+    assert layer["Ref"] in resources("AWS::Lambda::LayerVersion")
+    assert layer["Ref"] != "ContactImportsLayer"

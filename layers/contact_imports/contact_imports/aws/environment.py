@@ -31,6 +31,7 @@ class ProcessorEnvironment(_Environment, frozen=True):
     ROW_QUEUE_URL: str
     TAGS_TABLE: str
     UPLOADS_BUCKET: str
+    LAYER_VERSION: str = ""
 
 
 class RowBatchEnvironment(_Environment, frozen=True):
@@ -58,3 +59,4 @@ class ImportEndedEnvironment(_Environment, frozen=True):
     EVENT_BUS_NAME: str
     IMPORTS_TABLE: str
     UPLOADS_BUCKET: str
+    LAYER_VERSION: str = ""

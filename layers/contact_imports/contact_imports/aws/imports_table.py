@@ -25,12 +25,15 @@ from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict
 from contact_imports.model.import_job import (
     IMPORT_DEADLINE_SECONDS,
+    LIMITS_NOT_RECORDED,
     PENDING_DEADLINE_SECONDS,
     REPORT_RETRY_SECONDS,
     UPLOAD_DEADLINE_SECONDS,
+    BatchLimits,
     Counts,
     Import,
     ImportOptions,
+    Split,
     Status,
     Upload,
 )
@@ -213,7 +216,7 @@ class ImportTable:
         import_id: str,
         *,
         total: int,
-        partition_count: int,
+        split: Split,
         encoding: str,
         delimiter: str,
         header_record: int,
@@ -224,12 +227,17 @@ class ImportTable:
         """Records how the file was read and split; once, so that a second processor changes nothing."""
         self._update_open(
             import_id,
-            "#total = :total, partitionCount = :partitions, #encoding = :encoding, "
+            "#total = :total, partitionCount = :partitions, batchRows = :rows, batchBytes = :bytes, "
+            "splitDigest = :digest, layerVersion = :layer, #encoding = :encoding, "
             "delimiter = :delimiter, headerRecord = :header, columnMap = :columns, notes = :notes, "
             "deadline = :deadline",
             {
                 ":total": total,
-                ":partitions": partition_count,
+                ":partitions": split.partition_count,
+                ":rows": split.limits.rows,
+                ":bytes": split.limits.json_bytes,
+                ":digest": split.digest,
+                ":layer": split.layer,
                 ":encoding": encoding,
                 ":delimiter": delimiter,
                 ":header": header_record,
@@ -507,7 +515,7 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
         upload=_to_upload(values["upload"]) if "upload" in values else None,
         dropped_key=values.get("droppedKey"),
         encoding=values.get("encoding"),
-        partition_count=_checked_partition_count(values.get("partitionCount")),
+        split=_to_split(values),
         failure=values.get("failure"),
         error=values.get("error"),
         completed_at=(
@@ -520,11 +528,25 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
     )
 
 
-def _checked_partition_count(stored: int | None) -> int | None:
-    """Checks a stored number of partitions, because ending an import loops over them; raises ValueError."""
-    if stored is not None and not 1 <= stored <= MAX_PARTITIONS:
+def _to_split(values: Mapping[str, Any]) -> Split | None:
+    """How a file was split, None where it was not yet.
+
+    Raises ValueError if the number of partitions is absurd, because ending an import loops over them.
+    """
+    stored = values.get("partitionCount")
+    if stored is None:
+        return None
+    if not 1 <= stored <= MAX_PARTITIONS:
         raise ValueError(f"an import has 1 to {MAX_PARTITIONS} partitions, not {stored}")
-    return stored
+    return Split(
+        stored,
+        BatchLimits(
+            values.get("batchRows", LIMITS_NOT_RECORDED.rows),
+            values.get("batchBytes", LIMITS_NOT_RECORDED.json_bytes),
+        ),
+        values.get("splitDigest", ""),
+        values.get("layerVersion", ""),
+    )
 
 
 def _to_upload(values: Mapping[str, Any]) -> Upload:

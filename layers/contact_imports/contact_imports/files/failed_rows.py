@@ -14,9 +14,10 @@ from contact_imports.files.bit_set import BitSet
 from contact_imports.files.formulas import escape_formulas
 from contact_imports.files.quoting import MalformedRecord
 from contact_imports.files.records import Block, RecordReader, is_blank
-from contact_imports.files.split import cells_beyond, row_batches
+from contact_imports.files.split import SplitDigest, cells_beyond, row_batches
 from contact_imports.model.column_map import REPORT_COLUMNS, SPREADSHEET_COLUMNS, Columns
 from contact_imports.model.errors import RowError, not_processed
+from contact_imports.model.import_job import BatchLimits
 
 PAGE_ROWS = 1_000
 """Failed rows on one page of JSON."""
@@ -53,17 +54,29 @@ class FailedRow:
 
 
 class LostRows:
-    """The numbers of rows whose batches were never counted, one bit each."""
+    """The numbers of rows whose batches were never counted, one bit each.
+
+    They are right only if the file is split as it was: `total` is its number of rows now, `digest` its SplitDigest.
+    """
 
     def __init__(
-        self, blocks: Iterable[Block], columns: Columns, partitions: Mapping[int, Counted | None]
+        self,
+        blocks: Iterable[Block],
+        columns: Columns,
+        partitions: Mapping[int, Counted | None],
+        limits: BatchLimits | None = None,
     ) -> None:
         self._numbers = BitSet()
-        for batch in row_batches(blocks, columns, len(partitions)):
+        self.total = 0
+        digest = SplitDigest(columns)
+        for batch in row_batches(blocks, columns, len(partitions), limits=limits):
+            digest.add(batch)
+            self.total += batch.count
             partition = partitions[batch.partition]
             if partition is None or not partition.counted(batch.seq):
                 for row in (*orjson.loads(batch.rows), *orjson.loads(batch.rejected)):
                     self._numbers.add(row[0])
+        self.digest = digest.hexdigest()
 
     def __contains__(self, number: int) -> bool:
         return number in self._numbers

@@ -15,6 +15,7 @@ from contact_imports.model.import_job import FOLLOW_TRIES
 
 GONE = "The uploaded file was replaced or deleted before it was read to its end."
 PROCESSOR_FAILED = "The file could not be processed, although it was tried several times."
+SPLIT_CHANGED = "The service was upgraded while the file was imported, and the new version splits the file otherwise."
 NO_UPLOAD = "The uploaded file never arrived, or could not be read in time. Import the file again."
 OVERDUE = "The import did not end in time."
 

@@ -128,7 +128,7 @@ def _no_report() -> RequestError:
     return RequestError(
         "REPORT_NOT_FOUND",
         "There is no report of the failed rows: it has expired, or the file was deleted before the report was "
-        "made. Import the file again.",
+        "made, or an upgrade during the import changed how the file is read. Import the file again.",
     )
 
 

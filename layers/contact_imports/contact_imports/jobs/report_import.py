@@ -31,7 +31,8 @@ from contact_imports.files.failed_rows import (
 )
 from contact_imports.jobs.list_imports import import_entry
 from contact_imports.model import limits
-from contact_imports.model.import_job import REPORT_TRIES, Import, Status
+from contact_imports.model.errors import SplitChangedError
+from contact_imports.model.import_job import REPORT_TRIES, Import, Split, Status
 
 _PAGES_AT_A_TIME = 8
 """Of a report's pages of JSON: one takes S3 some tens of milliseconds, and 10 million rows have 10,000."""
@@ -49,6 +50,8 @@ class ReportStores:
     uploads: Uploads
     reports: ReportFiles
     bus: EventBus
+    layer: str = ""
+    """The version of the code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +140,18 @@ def _can_be_reported(job: Import) -> bool:
 
 def _write_report(job: Import, stores: ReportStores, has_time: Callable[[], bool]) -> None:
     file = _open(job, stores.uploads, has_time)
-    partition_count = job.partition_count or 0
+    split = job.split or Split(0)
+    partition_count = split.partition_count
     lost = None
-    if job.status is Status.FAILED:
+    # The code that split the file reads it as it did; another version may number its rows otherwise.
+    if job.status is Status.FAILED or split.layer != stores.layer:
         known = stores.progress.of_import(job.id)
         of_all = {number: known.get(number) for number in range(partition_count)}
-        lost = LostRows(file.rows(), file.columns, of_all)
+        lost = LostRows(file.rows(), file.columns, of_all, split.limits)
+        if (split.digest or lost.digest) != lost.digest or lost.total != job.counts.total:
+            raise SplitChangedError
+        if job.status is not Status.FAILED:
+            lost = None
         file = _open(job, stores.uploads, has_time)
     failed = failed_rows(file.reader, stores.progress.errors(job.id, partition_count), lost)
     in_time = takewhile(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from tempfile import TemporaryFile
 from typing import IO, Literal
@@ -23,13 +23,21 @@ from contact_imports.files.contact_file import (
     open_contact_file,
     read_contact_file,
 )
-from contact_imports.files.split import Repeats, choose_partition_count, email_of, row_batches
+from contact_imports.files.encoding import UTF_8
+from contact_imports.files.split import (
+    Repeats,
+    SplitDigest,
+    choose_partition_count,
+    email_of,
+    new_batch_limits,
+    row_batches,
+)
 from contact_imports.jobs.create_dropped_import import record_dropped, refuse_misplaced
 from contact_imports.jobs.end_import import GONE, stop_import
 from contact_imports.messages.row_messages import encode_row_batch
 from contact_imports.model.column_map import ColumnMap
-from contact_imports.model.errors import FileError
-from contact_imports.model.import_job import Import, Upload
+from contact_imports.model.errors import FileError, SplitChangedError
+from contact_imports.model.import_job import Import, Split, Upload
 from contact_imports.model.notes import Note
 
 _TOO_MANY_ROWS = "The file has more rows than the processor can hold. Split it into smaller files."
@@ -57,7 +65,7 @@ class SplitFile:
 
     rows: int
     batch_count: int
-    partition_count: int
+    split: Split
     encoding: str
     delimiter: str
     header_record: int
@@ -73,10 +81,13 @@ def process_upload(
     tags: TagTable,
     queue: RowQueue,
     now: datetime,
+    layer: str = "",
 ) -> ProcessedUpload:
     """Imports one uploaded object; safe to run again, and more than once at a time, for the same object.
 
     A file that cannot be imported fails its import. Errors of AWS are raised, so that Lambda delivers the event again.
+    So is SplitChangedError, if another version of the code has begun the import and this one splits the file otherwise:
+    the next try may be that version's again. `layer` is the version of the code.
     """
     key = import_of_key(upload.key)
     if key is None:
@@ -94,16 +105,19 @@ def process_upload(
         # Nothing is sent before the end of the file: a file that breaks half-way imports nothing.
         with TemporaryFile("w+b", _BUFFER_BYTES) as messages:
             split = _split_file(upload, uploads, job, messages)
-            if job.partition_count is None:
-                _start(imports, tags, job, split, now)
+            if job.split is None:
+                _start(imports, tags, job, split, layer, now)
                 # Another processor may have recorded its split first; that one counts.
                 job = imports.get(import_id)
-                if job is None or job.ended or job.partition_count is None:
+                if job is None or job.ended or job.split is None:
                     return ProcessedUpload("nothing to do", import_id)
-                if job.partition_count != split.partition_count:
+                if job.split.digest != split.split.digest:
                     split = _split_file(upload, uploads, job, messages)
+            _check_same_split(job, split)
             _send(import_id, messages, queue)
     except FileError as error:
+        if job is not None and job.split is not None:
+            raise SplitChangedError from error
         imports.fail(import_id, error.message, now)
         return ProcessedUpload("failed", import_id)
     except UploadGoneError:
@@ -132,10 +146,14 @@ def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[byte
         messages.truncate()
         repeats = _find_repeats(upload, uploads, job, file)
         size = upload.size * (_GZIP_USUAL_RATIO if file.stream.is_gzip else 1)
-        partition_count = job.partition_count or choose_partition_count(size)
+        begun = job.split or Split(choose_partition_count(size), new_batch_limits())
+        digest = SplitDigest(file.columns)
         rows = batch_count = 0
         table_rows = file.rows()
-        for batch in row_batches(table_rows, file.columns, partition_count, repeats, file.header):
+        for batch in row_batches(
+            table_rows, file.columns, begun.partition_count, repeats, file.header, begun.limits
+        ):
+            digest.add(batch)
             body = encode_row_batch(job, file.columns.fields, batch)
             messages.write(b"%d %d %s\n" % (batch.partition, batch.seq, body))
             rows += batch.count
@@ -143,7 +161,7 @@ def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[byte
         return SplitFile(
             rows=rows,
             batch_count=batch_count,
-            partition_count=partition_count,
+            split=replace(begun, digest=digest.hexdigest()),
             encoding=file.encoding,
             delimiter=file.delimiter,
             header_record=file.header_record,
@@ -151,7 +169,10 @@ def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[byte
             notes=(*file.notes, *table_rows.notes),
         )
 
-    return read_contact_file(lambda: uploads.open(upload), job.options, split)
+    # An import that was begun goes on in the encoding that was found then; UTF-8 is found without being named.
+    found = job.encoding if job.encoding != UTF_8 else None
+    options = replace(job.options, encoding=found or job.options.encoding)
+    return read_contact_file(lambda: uploads.open(upload), options, split)
 
 
 def _find_repeats(
@@ -168,14 +189,19 @@ def _find_repeats(
 
 
 def _start(
-    imports: ImportTable, tags: TagTable, job: Import, split: SplitFile, now: datetime
+    imports: ImportTable,
+    tags: TagTable,
+    job: Import,
+    split: SplitFile,
+    layer: str,
+    now: datetime,
 ) -> None:
     if not job.options.dry_run:
         tags.create_missing(job.project_id, job.options.tags, now)
     imports.start(
         job.id,
         total=split.rows,
-        partition_count=split.partition_count,
+        split=replace(split.split, layer=layer),
         encoding=split.encoding,
         delimiter=split.delimiter,
         header_record=split.header_record,
@@ -183,6 +209,16 @@ def _start(
         notes=split.notes,
         now=now,
     )
+
+
+def _check_same_split(job: Import, split: SplitFile) -> None:
+    """Raises SplitChangedError if these are not the row batches that the import began with.
+
+    Where they were not recorded, only the number of rows can show it.
+    """
+    recorded = job.split.digest if job.split else ""
+    if (recorded or split.split.digest) != split.split.digest or job.counts.total != split.rows:
+        raise SplitChangedError
 
 
 def _send(import_id: str, messages: IO[bytes], queue: RowQueue) -> None:

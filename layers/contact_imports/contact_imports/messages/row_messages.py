@@ -1,4 +1,11 @@
-"""The messages from the processor to the row-batch function."""
+"""The messages from the processor to the row-batch function.
+
+They cross upgrades: while a new version is deployed, or taken back, functions get messages of the other one. So:
+
+- A field that older functions may ignore is added with a default. They ignore fields that they do not know.
+- What older functions would handle wrongly carries a higher `version`. They refuse such a message and count nothing, so it
+  waits for the newer version. A message carries the lowest version whose functions handle it as meant.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +21,9 @@ if TYPE_CHECKING:
     # The readers of messages do not need the code that splits files.
     from contact_imports.files.split import EncodedBatch
     from contact_imports.model.import_job import Import
+
+VERSION = 1
+"""The highest version of messages that these functions handle, and the version of a message that names none."""
 
 # SQS refuses U+FFFE and U+FFFF, which JSON allows; as escapes they are ASCII.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
@@ -42,12 +52,19 @@ class RejectedRow(NamedTuple):
     message: str
 
 
-class _Message(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind"
-):
+class NewerMessageError(Exception):
+    """A message that only a newer version of the functions can handle."""
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    version: int = 1
+
+
+class _Message(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", tag_field="kind"):
     import_id: ImportId
     project_id: str
     partition: PartitionNumber
+    version: int = 1
 
 
 class RowBatch(_Message, frozen=True, kw_only=True, tag="rows"):
@@ -72,11 +89,27 @@ class PartitionEnd(_Message, frozen=True, tag="end"):
 RowMessage = RowBatch | PartitionEnd
 
 _decoder: msgspec.json.Decoder[RowMessage] = msgspec.json.Decoder(RowMessage)
+_version_decoder = msgspec.json.Decoder(_Versioned)
 
 
 def decode_message(body: str) -> RowMessage:
-    """A message of the row queue; raises msgspec.DecodeError, which quotes no value."""
-    return _decoder.decode(body)
+    """A message of the row queue.
+
+    Raises NewerMessageError for a message of a newer version, whatever else it has, so that it is delivered again; and
+    msgspec.DecodeError, which quotes no value, for what is no message.
+    """
+    try:
+        message = _decoder.decode(body)
+    except msgspec.ValidationError:
+        _refuse_newer(_version_decoder.decode(body))
+        raise
+    _refuse_newer(message)
+    return message
+
+
+def _refuse_newer(message: _Versioned | _Message) -> None:
+    if message.version > VERSION:
+        raise NewerMessageError(f"version {message.version} is newer than {VERSION}")
 
 
 def encode_partition_end(end: PartitionEnd) -> str:

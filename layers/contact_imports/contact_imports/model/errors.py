@@ -100,3 +100,8 @@ class RowError:
 def not_processed(row: int) -> RowError:
     """The error of a row that is valid but could not be processed."""
     return RowError(row, "not_processed", "The row could not be processed. Import it again.")
+
+
+class SplitChangedError(Exception):
+    """An import's file does not give the row batches any more that its import began with: the code has changed, and no
+    batch may be mixed with those of before."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict, Outcome
@@ -83,6 +83,31 @@ class Upload:
     version_id: str | None = None
 
 
+class BatchLimits(NamedTuple):
+    """The most rows of a row batch, and the most bytes of its rows as JSON."""
+
+    rows: int
+    json_bytes: int
+
+
+LIMITS_NOT_RECORDED = BatchLimits(1_000, 250_000)
+"""Of an import that was split before limits were recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How an import's file was split, so that it can be split again in the same way after an upgrade.
+
+    `digest` identifies the row batches that were made (`files.split.SplitDigest`); `layer` is the version of the
+    code that made them. Both are empty if they were not recorded.
+    """
+
+    partition_count: int
+    limits: BatchLimits = LIMITS_NOT_RECORDED
+    digest: str = ""
+    layer: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """How many rows the file has, and how many have each result so far."""
@@ -116,7 +141,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One import. `partitions` is None until its file was checked, `upload` until a processor claimed it.
+    """One import. `split` is None until its file was checked, `upload` until a processor claimed it.
 
     `dropped_key` is the object that was dropped into the bucket, None for the API's imports. `reported`
     says that the report and the results are there that follow its end, `followed` that the event was sent as
@@ -132,7 +157,7 @@ class Import:
     upload: Upload | None = None
     dropped_key: str | None = None
     encoding: str | None = None
-    partition_count: int | None = None
+    split: Split | None = None
     failure: str | None = None
     error: str | None = None
     completed_at: datetime | None = None
@@ -140,6 +165,11 @@ class Import:
     followed: bool = False
     report_tries: int = 0
     notes: tuple[Note, ...] = ()
+
+    @property
+    def partition_count(self) -> int | None:
+        """Its number of partitions, None until its file was checked."""
+        return self.split.partition_count if self.split else None
 
     @property
     def ended(self) -> bool:
