@@ -18,10 +18,10 @@ TOOLS := .local/tools
 SETUP := .venv/.made $(TOOLS)/sam/.made $(TOOLS)/ministack/.made
 AWS_CLI := $(TOOLS)/aws/.made
 
-.PHONY: help setup demo up down build deploy test test-long chaos soak bench fuzz conformance lint format lock sample key revoke-key clean
+.PHONY: help setup demo up down build deploy test test-long chaos soak bench fuzz conformance lint format lock sample key revoke-key verify-deployment imports logs clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
 setup: $(SETUP) $(AWS_CLI) ## install everything that the other commands need
 
@@ -104,6 +104,15 @@ key: .venv/.made ## make an API key for PROJECT on STACK; shown once
 revoke-key: .venv/.made ## revoke KEY, a key or its id, on STACK
 	@$(if $(KEY),,$(error Name the key or its id: make revoke-key KEY=ci_0123456789ab_...))
 	@$(PY) -m local.api_key --stack-name $(STACK) revoke $(KEY)
+
+verify-deployment: $(SETUP) ## show that STACK works: small imports, refusals and settings, under a cent; removes its traces
+	@$(PY) -m local.verification --stack-name $(STACK)
+
+imports: .venv/.made ## watch the open imports of STACK: how far, how old
+	@$(PY) -m local.imports --stack-name $(STACK)
+
+logs: .venv/.made ## print and follow the logs of STACK's functions; IMPORT=id for one import's
+	@$(PY) -m local.logs --stack-name $(STACK) $(if $(IMPORT),--import-id $(IMPORT))
 
 lock: ## update the locked versions (needs uv)
 	uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url requirements/layer.in -o layers/contact_imports/requirements.txt

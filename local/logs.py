@@ -1,0 +1,117 @@
+"""Prints what the functions of a stack log, oldest first, and follows it.
+
+python -m local.logs [--stack-name contact-imports] [--since 10] [--import-id ID] [--once]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.sam import STACK_NAME
+
+_REFRESH_SECONDS = 2
+_LATE_MS = 30_000
+"""How much older than the newest seen event another may be when it becomes visible."""
+_STARTS_AND_ENDS = ("START RequestId", "END RequestId")
+_LEFT_OUT = {"level", "location", "message", "timestamp", "service", "xray_trace_id"}
+_OF_LAMBDA = {"cold_start", "function_arn", "function_memory_size", "function_name"}
+
+
+def line_of(event: dict[str, Any], group: str) -> str:
+    """One log event as a line: time, service, level, message, and the fields that are left."""
+    text = event["message"].strip()
+    at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
+    try:
+        entry = json.loads(text)
+        level, message = entry["level"], entry["message"]
+    except (KeyError, TypeError, ValueError):
+        return f"{at} {group:<16} {text}"
+    fields = {k: v for k, v in entry.items() if k not in _LEFT_OUT | _OF_LAMBDA}
+    rest = " ".join(f"{name}={_short(value)}" for name, value in fields.items())
+    return f"{at} {entry.get('service', group):<16} {level:<7} {message} {rest}".rstrip()
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+class LogGroups:
+    """The log groups of a stack's functions."""
+
+    def __init__(self, client: Any, groups: dict[str, str]) -> None:
+        """`groups` are log groups' names by logical id."""
+        self._client = client
+        self._groups = groups
+        self._seen: dict[str, int] = {}
+
+    def lines(self, since_ms: int, containing: str = "") -> list[str]:
+        """The lines since a time (milliseconds since 1970) that were not returned before, oldest first."""
+        found = []
+        pattern = {"filterPattern": f'"{containing}"'} if containing else {}
+        pages = self._client.get_paginator("filter_log_events")
+        for name, group in self._groups.items():
+            for page in pages.paginate(logGroupName=group, startTime=since_ms, **pattern):
+                for event in page["events"]:
+                    if event["message"].startswith(_STARTS_AND_ENDS):
+                        continue
+                    # The embedded AWS gives events no id.
+                    key = event.get("eventId") or f"{event['timestamp']} {event['message']}"
+                    if key not in self._seen:
+                        self._seen[key] = event["timestamp"]
+                        found.append((event["timestamp"], line_of(event, name)))
+        # Older events than these are not asked for again.
+        self._seen = {key: at for key, at in self._seen.items() if at >= since_ms}
+        return [line for _, line in sorted(found)]
+
+    def newest_ms(self, otherwise: int) -> int:
+        """The time of the newest line that was returned."""
+        return max(self._seen.values(), default=otherwise)
+
+
+def log_groups_of(stack_name: str) -> LogGroups:
+    """The log groups of a stack; raises BotoCoreError, ClientError."""
+    pages = boto3.client("cloudformation").get_paginator("list_stack_resources")
+    groups = {
+        resource["LogicalResourceId"].removesuffix("Logs"): resource["PhysicalResourceId"]
+        for page in pages.paginate(StackName=stack_name)
+        for resource in page["StackResourceSummaries"]
+        if resource["ResourceType"] == "AWS::Logs::LogGroup"
+    }
+    return LogGroups(boto3.client("logs"), groups)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--stack-name", default=STACK_NAME)
+    parser.add_argument("--since", type=int, default=10, metavar="MINUTES")
+    parser.add_argument("--import-id", default="", help="only lines that name this import")
+    parser.add_argument(
+        "--once", action="store_true", help="print what is there, and do not follow"
+    )
+    arguments = parser.parse_args()
+    since = int(time.time() - 60 * arguments.since) * 1000
+    try:
+        groups = log_groups_of(arguments.stack_name)
+        while True:
+            for line in groups.lines(since, arguments.import_id):
+                print(line, flush=True)
+            if arguments.once:
+                return
+            since = max(since, groups.newest_ms(since) - _LATE_MS)
+            time.sleep(_REFRESH_SECONDS)
+    except KeyboardInterrupt:
+        pass
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"AWS answered: {error}")
+
+
+if __name__ == "__main__":
+    main()
