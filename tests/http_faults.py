@@ -28,10 +28,10 @@ def http_faults(fault_of: FaultOf) -> Iterator[None]:
     """Puts faults between botocore and AWS, below its retries."""
     real = Endpoint._send  # type: ignore[attr-defined]
 
-    def send(endpoint: Endpoint, request: Any) -> Any:
+    def send(endpoint: Any, request: Any) -> Any:
         fault = fault_of() if retry._deadline is not None else None
         if fault == "throttled":
-            return throttled(request.url, str(endpoint._endpoint_prefix))
+            return throttled(request.url, endpoint._endpoint_prefix)
         answer = real(endpoint, request)
         if fault == "answer lost":
             raise ReadTimeoutError(endpoint_url=request.url)
