@@ -3,7 +3,7 @@
 Lambda leaves a failed message hidden until its visibility timeout is over, and its message group with it, so we
 set that time: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 A message becomes a dead letter after so many receives, whatever they failed by. So the time between them depends on the
-error: decision 60 has the arithmetic.
+error: docs/decisions.md has the arithmetic ("Give a throttled batch back").
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def retry_or_stop(**event: Any) -> float | None:
     """Handles botocore's event `needs-retry`, which it emits after every attempt of every call.
 
     Returns how many seconds botocore waits before the next one; None if there is none. An answer that was lost may be
-    that of a call that took effect: each write that we make can be made twice (see decision 59).
+    that of a call that took effect: each write that we make bears being made twice (tests/simulation/test_throttling.py).
     https://botocore.amazonaws.com/v1/documentation/api/latest/topics/events.html
     """
     attempts: int = event["attempts"]
