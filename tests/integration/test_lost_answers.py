@@ -23,6 +23,7 @@ from contact_imports.model.import_job import ImportOptions, new_import_id
 from contact_imports.model.progress import BatchKey, Partition
 from contact_imports.model.stored_contact import AppliedRows, CreatedBy, StoredContact
 from tests.http_faults import HttpFault, http_faults
+from tests.integration.test_pipeline import csv_file, options, reads_of_contacts
 from tests.pipeline import Pipeline
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -131,3 +132,25 @@ def test_tries_are_counted_once_if_an_answer_was_lost(
     for number in range(1, 3):
         imports.follow_again(job.id, NOW + timedelta(seconds=number))
         assert record(pipeline, job.id, "import")["reportTries"] == number
+
+
+@pytest.mark.usefixtures("many_batches")
+@pytest.mark.parametrize(("receives", "expected_reads"), [("1", []), ("2", [False])])
+def test_contacts_of_a_batch_that_comes_again_are_not_taken_for_new(
+    pipeline: Pipeline,
+    project: str,
+    monkeypatch: pytest.MonkeyPatch,
+    receives: str,
+    expected_reads: list[bool],
+) -> None:
+    monkeypatch.setattr("contact_imports.files.split.PARTITION_BYTES", 1_000_000)
+    content = csv_file(*(f"c{n}@example.com,Name,plan,x" for n in range(6)))
+    _, event = pipeline.accept(project, content, options())
+    pipeline.process(event)
+    first, second = pipeline.take_all()
+    assert pipeline.apply([first]) == []
+    second["Attributes"]["ApproximateReceiveCount"] = receives
+    with reads_of_contacts() as reads:
+        assert pipeline.apply([second]) == []
+    # Its first delivery may have inserted them: doing so again would cost a write each.
+    assert reads == expected_reads
