@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import pytest
-from botocore.awsrequest import AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.endpoint import Endpoint
 from botocore.exceptions import ReadTimeoutError
 
@@ -24,8 +24,11 @@ _CODES = {"dynamodb": "ThrottlingException", "sqs": "RequestThrottled"}
 
 
 @contextmanager
-def http_faults(fault_of: FaultOf) -> Iterator[None]:
-    """Puts faults between botocore and AWS, below its retries."""
+def http_faults(
+    fault_of: FaultOf, lost: Callable[[AWSPreparedRequest], None] = lambda _: None
+) -> Iterator[None]:
+    """Puts faults between botocore and AWS, below its retries; tells `lost` of requests that took effect and whose
+    answer was lost."""
     real = Endpoint._send  # type: ignore[attr-defined]
 
     def send(endpoint: Any, request: Any) -> Any:
@@ -34,6 +37,8 @@ def http_faults(fault_of: FaultOf) -> Iterator[None]:
             return throttled(request.url, endpoint._endpoint_prefix)
         answer = real(endpoint, request)
         if fault == "answer lost":
+            if answer.status_code == 200:
+                lost(request)
             raise ReadTimeoutError(endpoint_url=request.url)
         return answer
 
