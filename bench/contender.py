@@ -82,6 +82,7 @@ def ours(_table: str, path: Path, units: Units | None) -> Callable[[], int]:
     class Context:
         function_name = invoked_function_arn = aws_request_id = "bench"
         memory_limit_in_mb = 1769
+        get_remaining_time_in_millis = staticmethod(lambda: 60_000)
 
     lines = path.read_text().splitlines()
     events = [json.loads(line) for line in lines]

@@ -25,7 +25,6 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyValidationError,
 )
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
 from contact_imports.api import openapi, parameters
 from contact_imports.api.access import authenticate, check_project, find_import, import_not_found
@@ -53,10 +52,11 @@ from contact_imports.api.paths import (
 from contact_imports.api.requests import ImportRequest, check_json, parse_request
 from contact_imports.api.responses import refusal
 from contact_imports.aws.api_keys_table import ApiKey, ApiKeyTable, Scope
-from contact_imports.aws.clients import fast_session
+from contact_imports.aws.clients import PRESIGNING, QUICK, fast_session
 from contact_imports.aws.environment import ApiEnvironment
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.report_files import ReportFiles
+from contact_imports.aws.retry import limits_retries
 from contact_imports.aws.uploads_bucket import Uploads
 from contact_imports.jobs.create_import import create_import
 from contact_imports.jobs.list_imports import (
@@ -70,9 +70,11 @@ from contact_imports.model.errors import RequestError
 logger = Logger()
 app = APIGatewayRestResolver()
 aws = boto3.Session(botocore_session=fast_session())
-dynamodb = aws.client("dynamodb")
-# Clients use its presigned URLs, which need the bucket's own region and signature version 4.
-s3 = aws.client("s3", config=Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+dynamodb = aws.client("dynamodb", config=QUICK)
+s3 = aws.client("s3", config=PRESIGNING)
+
+PATIENCE_SECONDS = 10.0
+"""How long a request retries what fails by itself. After that, its caller may as well send it again."""
 
 IDEMPOTENCY_SECONDS = 24 * 3600
 
@@ -399,6 +401,7 @@ def internal_error(_: Exception) -> Response[dict[str, Any]]:
 @logger.inject_lambda_context(
     clear_state=True, correlation_id_path=correlation_paths.API_GATEWAY_REST
 )
+@limits_retries(PATIENCE_SECONDS)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     answer: dict[str, Any] = app.resolve(without_base_path(event), context)
     answer["multiValueHeaders"][openapi.REQUEST_ID_HEADER] = [request_id(event)]

@@ -18,12 +18,14 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from contact_imports.aws.clients import fast_session
+from contact_imports.aws.clients import QUICK, fast_session
 from contact_imports.aws.contacts_table import DRY_RUN_LIFETIME, ContactTable
 from contact_imports.aws.environment import DeadLetterEnvironment
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.project_writes import ProjectWrites
+from contact_imports.aws.received_messages import ReceivedMessages
+from contact_imports.aws.retry import limits_retries
 from contact_imports.aws.row_queue import RowQueue
 from contact_imports.aws.uploads_bucket import import_of_key
 from contact_imports.jobs.apply_row_batch import RowBatchStores, handle_message
@@ -51,8 +53,8 @@ NOT_FOLLOWED = "end could not be followed"
 
 logger = Logger()
 aws = boto3.Session(botocore_session=fast_session())
-dynamodb = aws.client("dynamodb")
-sqs = aws.client("sqs")
+dynamodb = aws.client("dynamodb", config=QUICK)
+sqs = aws.client("sqs", config=QUICK)
 
 
 @cache
@@ -126,10 +128,15 @@ def give_up_upload(body: str) -> None:
 
 
 def handle_record(record: SQSRecord) -> None:
-    if record.event_source_arn == environment().PROCESSOR_FAILURES_QUEUE_ARN:
-        give_up_upload(record.body)
-    else:
-        give_up_row_batch(record.body)
+    names = environment()
+    is_upload = record.event_source_arn == names.PROCESSOR_FAILURES_QUEUE_ARN
+    try:
+        (give_up_upload if is_upload else give_up_row_batch)(record.body)
+    except Exception as error:
+        url = names.PROCESSOR_FAILURES_QUEUE_URL if is_upload else names.DEAD_LETTER_QUEUE_URL
+        receives = int(record["attributes"].get("ApproximateReceiveCount", "1"))
+        ReceivedMessages(lambda: sqs, url).put_off(record.receipt_handle, receives, error)
+        raise
 
 
 def sweep(has_time: Callable[[], bool]) -> None:
@@ -152,6 +159,7 @@ def _log(swept: SweptImport, done: str, failed: str) -> None:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@limits_retries()
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Handles one record per invocation (BatchSize), or sweeps overdue imports when the schedule calls.
 

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.data_classes import DynamoDBStreamEvent
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from contact_imports.aws.clients import fast_session
+from contact_imports.aws.clients import OBJECTS, QUICK, fast_session
 from contact_imports.aws.environment import ImportEndedEnvironment
 from contact_imports.aws.errors import error_code
 from contact_imports.aws.event_bus import EventBus
@@ -21,6 +21,7 @@ from contact_imports.aws.import_records import IMPORT
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.report_files import ReportFiles
+from contact_imports.aws.retry import limits_retries
 from contact_imports.aws.uploads_bucket import Uploads
 from contact_imports.jobs.report_import import ReportStores, report_import
 
@@ -30,9 +31,9 @@ would start again from its beginning, and the stream's later records would wait 
 
 logger = Logger()
 aws = boto3.Session(botocore_session=fast_session())
-dynamodb = aws.client("dynamodb")
-events = aws.client("events")
-s3 = aws.client("s3")
+dynamodb = aws.client("dynamodb", config=QUICK)
+events = aws.client("events", config=QUICK)
+s3 = aws.client("s3", config=OBJECTS)
 
 
 @cache
@@ -68,6 +69,7 @@ def handle_record(record: DynamoDBRecord, has_time: Callable[[], bool]) -> None:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@limits_retries()
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Handles one record per invocation (BatchSize). If there are several, a failure of one does not stop the others."""
 

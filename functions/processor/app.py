@@ -11,10 +11,11 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from contact_imports.aws.clients import FAST, fast_session
+from contact_imports.aws.clients import FAST, OBJECTS, QUICK, fast_session
 from contact_imports.aws.environment import ProcessorEnvironment
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.report_files import ReportFiles
+from contact_imports.aws.retry import limits_retries
 from contact_imports.aws.row_queue import RowQueue
 from contact_imports.aws.tags_table import TagTable
 from contact_imports.aws.uploads_bucket import Uploads
@@ -23,8 +24,8 @@ from contact_imports.messages.s3_event import uploads_of
 
 logger = Logger()
 aws = boto3.Session(botocore_session=fast_session())
-dynamodb = aws.client("dynamodb")
-s3 = aws.client("s3")
+dynamodb = aws.client("dynamodb", config=QUICK)
+s3 = aws.client("s3", config=OBJECTS)
 sqs = aws.client("sqs", config=FAST)
 
 
@@ -34,6 +35,7 @@ def environment() -> ProcessorEnvironment:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@limits_retries()
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
     names = environment()
     for upload in uploads_of(event):

@@ -9,18 +9,26 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from contact_imports.aws.clients import fast_dynamodb_client
+from contact_imports.aws.clients import fast_dynamodb_client, sqs_client
 from contact_imports.aws.contacts_table import DRY_RUN_LIFETIME, ContactTable
 from contact_imports.aws.environment import RowBatchEnvironment
+from contact_imports.aws.errors import error_code
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.project_writes import ProjectWrites
-from contact_imports.jobs.apply_row_batch import RowBatchStores, handle_message
+from contact_imports.aws.received_messages import ReceivedMessages
+from contact_imports.aws.retry import is_transient, limits_retries
+from contact_imports.jobs.apply_row_batch import (
+    GIVEN_BACK_AFTER_SECONDS,
+    RowBatchStores,
+    handle_message,
+)
 from contact_imports.messages.row_messages import decode_message
 from contact_imports.messages.sqs_event import BatchFailures, SqsRecord, failures_of, records_of
 
 logger = Logger()
 dynamodb = fast_dynamodb_client()
+sqs = cache(sqs_client)
 
 
 @cache
@@ -35,8 +43,14 @@ def stores() -> RowBatchStores:
     )
 
 
+@cache
+def received() -> ReceivedMessages:
+    return ReceivedMessages(sqs, RowBatchEnvironment.read().ROW_QUEUE_URL)
+
+
 def handle_record(record: SqsRecord) -> None:
-    result = handle_message(decode_message(record.body), stores(), datetime.now(UTC))
+    message = decode_message(record.body)
+    result = handle_message(message, stores(), datetime.now(UTC), record.receives)
     logger.info(
         "row batch applied",
         import_id=result.import_id,
@@ -47,19 +61,34 @@ def handle_record(record: SqsRecord) -> None:
 
 
 @logger.inject_lambda_context(clear_state=True)
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> BatchFailures:
+@limits_retries(GIVEN_BACK_AFTER_SECONDS)
+def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> BatchFailures:
     """Handles one record per invocation (BatchSize). If there are more and one fails, the later ones of its group
     fail too, so that SQS delivers them again in order."""
     failed: list[SqsRecord] = []
+    errors: dict[str, Exception] = {}
     for record in records_of(event):
-        if any(record.group == other.group for other in failed):
-            failed.append(record)
-            continue
-        try:
-            handle_record(record)
-        except Exception as error:
-            logger.exception(
-                "row batch failed", message_id=record.message_id, error=type(error).__name__
-            )
-            failed.append(record)
+        if record.group not in errors:
+            try:
+                handle_record(record)
+                continue
+            except Exception as error:
+                errors[record.group] = error
+        put_off(record, errors[record.group])
+        failed.append(record)
     return failures_of(failed)
+
+
+def put_off(record: SqsRecord, error: Exception) -> None:
+    """Has a batch that failed delivered again, and logs why it failed."""
+    seconds = received().put_off(record.receipt_handle, record.receives, error)
+    about: dict[str, Any] = {
+        "message_id": record.message_id,
+        "error": error_code(error),
+        "receives": record.receives,
+        "seconds": seconds,
+    }
+    if is_transient(error):
+        logger.warning("row batch put off", **about)
+    else:
+        logger.error("row batch failed", exc_info=error, **about)

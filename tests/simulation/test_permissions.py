@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from contact_imports.aws.api_keys_table import ApiKeyTable, Scope
 from contact_imports.aws.uploads_bucket import UploadGoneError
@@ -20,7 +21,7 @@ from tests.events import Context, ended_event, failure_event, handler
 from tests.multipart import CONTENT_TYPE, FIELDS, body
 from tests.simulation.aws_calls import Call, Crash, CrashPoint
 from tests.simulation.one_import import COLUMN_MAP, CONTENT, POISON, run_import
-from tests.simulation.world import PROCESSOR_TRIES, NewWorld, World, new_project
+from tests.simulation.world import MAX_RECEIVES, PROCESSOR_TRIES, NewWorld, World, new_project
 
 pytestmark = pytest.mark.usefixtures("small_batches")
 
@@ -79,9 +80,8 @@ def needed_by(calls: list[Call]) -> Iterator[Grant]:
     for call in calls:
         function = "".join(part.title() for part in call.function.split("_")) + "Function"
         default = {f"{call.service}:{call.operation}"}
-        resource = {"uploads": "UploadsBucket", "RowQueue.fifo": "RowQueue"}.get(
-            call.resource, call.resource
-        )
+        resource = "UploadsBucket" if call.resource == "uploads" else call.resource
+        resource = resource.removesuffix(".fifo")
         for action in ACTIONS.get((call.service, call.operation), default):
             yield function, action, resource
 
@@ -96,6 +96,7 @@ def test_permissions_are_enough_and_no_more_than_enough(
     calls += _overdue(new_world(0))
     calls += _api(new_world(0))
     calls += _dropped(new_world(0))
+    calls += _put_off(new_world(0))
     needed = set(needed_by(calls)) | set(needed_by_lambda())
     for function, action, resource in tuple(needed):
         # With this permission, S3 answers 404 for a deleted object, without it 403: see the test below.
@@ -118,6 +119,28 @@ def _overdue(world: World) -> list[Call]:
     world.pipeline.accept(new_project(), CONTENT, ImportOptions(COLUMN_MAP), now=long_ago)
     world.invoke("dead_letter", {"detail-type": "Scheduled Event"})
     return world.calls.invocations[-1]
+
+
+def _put_off(world: World) -> list[Call]:
+    """A dead letter and a processor's failure that cannot be handled now."""
+    job, event = world.pipeline.accept(new_project(), CONTENT, ImportOptions(COLUMN_MAP))
+    world.events.append((event, 0))
+    world.deliver_event()
+    dead = next(iter(world.groups.values())).pop(0)
+    dead.receives = MAX_RECEIVES
+    world.dead.append(dead)
+
+    def throttle(operation: str, arguments: dict[str, Any]) -> None:
+        if operation != "ChangeMessageVisibility" and arguments:
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, operation)
+
+    world.before = throttle  # type: ignore[method-assign]
+    world.deliver_dead()
+    world.failures.append(failure_event(event))
+    world.deliver_failure()
+    assert len(world.hidden_seconds) == 2
+    assert not world.pipeline.get(job).ended
+    return [call for invocation in world.calls.invocations for call in invocation]
 
 
 def _dropped(world: World) -> list[Call]:

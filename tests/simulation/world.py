@@ -74,7 +74,10 @@ class Message:
     receives: int = 0
 
     def as_received(self, message_id: str) -> dict[str, Any]:
-        attributes = {"MessageGroupId": self.group}
+        attributes = {
+            "MessageGroupId": self.group,
+            "ApproximateReceiveCount": str(self.receives),
+        }
         return {
             "MessageId": message_id,
             "ReceiptHandle": message_id,
@@ -105,6 +108,8 @@ class World:
     all_sent: dict[str, Message] = field(default_factory=dict)
     recent: set[str] = field(default_factory=set)
     """Deduplication ids of the last five minutes."""
+    hidden_seconds: list[int] = field(default_factory=list)
+    """Of each message that failed, when the function has it delivered again."""
     trouble_share: float = 0
     """How many of the calls AWS answers in part, or not at all."""
     stale_share: float = 0
@@ -132,6 +137,11 @@ class World:
             self.groups[message.group].append(message)
             self.all_sent.setdefault(deduplication, message)
         return {"MessageId": deduplication}
+
+    def put_off(self, arguments: dict[str, Any]) -> Any:
+        """SQS ChangeMessageVisibility."""
+        self.hidden_seconds.append(arguments["VisibilityTimeout"])
+        return {}
 
     def before(self, operation: str, arguments: dict[str, Any]) -> None:
         """Remembers what contacts are like before they are written."""
@@ -177,6 +187,7 @@ class World:
             fault = self.fault_of(len(self.calls.invocations), function, event)
         fault = fault or Fault(crash)
         self.calls.answers["SendMessage"] = self.send_message
+        self.calls.answers["ChangeMessageVisibility"] = self.put_off
         self.calls.before, self.calls.watch = self.before, self.watch
         self.calls.trouble = self._trouble if self.trouble_share else None
         try:

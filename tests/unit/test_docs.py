@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 
+from contact_imports.aws.received_messages import FAILED_SECONDS, seconds_put_off
 from contact_imports.model import limits
 from contact_imports.model.errors import FileErrorCode, RequestErrorCode, RowErrorCode
 from contact_imports.model.import_job import (
@@ -115,9 +116,15 @@ def test_the_times_are_the_ones_that_hold() -> None:
 def test_a_row_batch_is_given_up_after_the_tries_of_the_table() -> None:
     queue = resources("AWS::SQS::Queue")["RowQueue"]
     tries = queue["RedrivePolicy"]["maxReceiveCount"]
-    assert tries == 5
-    assert "| five tries, about an hour |" in text_of("docs/limits.md")
-    assert tries * queue["VisibilityTimeout"] == 3600
+    throttled = [seconds_put_off(receives, passes=True) for receives in range(1, tries + 1)]
+    assert tries == 30
+    table = text_of("docs/limits.md")
+    assert "| a row batch that keeps failing is given up | 30 tries: an hour;" in table
+    assert tries * FAILED_SECONDS == 3600
+    assert "three hours where the function dies of it;" in table
+    assert tries * queue["VisibilityTimeout"] == 3 * 3600
+    assert "5 to 11 hours of throttling |" in table
+    assert 5 * 3600 <= sum(throttled) <= 11 * 3600
 
 
 def test_every_decision_is_in_the_index_with_its_status() -> None:

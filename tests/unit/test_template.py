@@ -21,7 +21,14 @@ from contact_imports.aws.environment import (
 )
 from contact_imports.aws.imports_table import OPEN_INDEX, PROJECT_INDEX, REPORT_DUE
 from contact_imports.aws.project_writes import QUIET_AFTER
-from contact_imports.jobs.apply_row_batch import PATIENCE_SECONDS
+from contact_imports.aws.received_messages import (
+    FAILED_SECONDS,
+    FIRST_THROTTLED_SECONDS,
+    LONGEST_THROTTLED_SECONDS,
+    seconds_put_off,
+)
+from contact_imports.aws.retry import RESERVED_SECONDS
+from contact_imports.jobs.apply_row_batch import GIVEN_BACK_AFTER_SECONDS, PATIENCE_SECONDS
 from contact_imports.model.import_job import (
     IMPORT_DEADLINE_SECONDS,
     REPORT_RETRY_SECONDS,
@@ -123,9 +130,38 @@ def test_row_batches_that_keep_failing_become_dead_letters() -> None:
     redrive = QUEUES["RowQueue"]["RedrivePolicy"]
     assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
     assert QUEUES["RowQueue"]["FifoQueue"] == QUEUES["DeadLetterQueue"]["FifoQueue"] is True
-    # The tries are over long before the queue forgets a message, and long before the deadline.
-    tries = redrive["maxReceiveCount"] * QUEUES["RowQueue"]["VisibilityTimeout"]
-    assert tries < QUEUES["RowQueue"]["MessageRetentionPeriod"] / 10
+
+
+@pytest.mark.parametrize("queue", ["RowQueue", "DeadLetterQueue", "ProcessorFailuresQueue"])
+def test_a_message_survives_hours_of_throttling_and_no_more_than_a_day_of_anything(
+    queue: str,
+) -> None:
+    properties = QUEUES[queue]
+    tries = properties["RedrivePolicy"]["maxReceiveCount"]
+    assert tries >= 5  # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    longest = FIRST_THROTTLED_SECONDS
+    shortest_sum = longest_sum = 0
+    for receives in range(1, tries + 1):
+        drawn = {seconds_put_off(receives, passes=True) for _ in range(20)}
+        assert longest / 2 <= min(drawn) <= max(drawn) <= longest
+        shortest_sum += longest // 2
+        longest_sum += longest
+        longest = min(2 * longest, LONGEST_THROTTLED_SECONDS)
+    # Even if each wait is the shortest that may be drawn.
+    assert shortest_sum > 5 * 3600
+    # And within the time that the queue keeps a message, whatever it fails by, with the time of the tries themselves.
+    timeout = max(function["Timeout"] for function in FUNCTIONS.values() if _reads(function, queue))
+    for seconds in (longest_sum, tries * FAILED_SECONDS, tries * properties["VisibilityTimeout"]):
+        assert seconds + tries * timeout < properties["MessageRetentionPeriod"] / 2
+    assert QUEUES["RowQueue"]["MessageRetentionPeriod"] < IMPORT_DEADLINE_SECONDS
+    assert timeout < FAILED_SECONDS
+
+
+def _reads(function: dict[str, Any], queue: str) -> bool:
+    return any(
+        event["Type"] == "SQS" and event["Properties"]["Queue"]["Fn::GetAtt"][0] == queue
+        for event in function["Events"].values()
+    )
 
 
 def test_a_processor_that_keeps_failing_is_handed_over() -> None:
@@ -282,7 +318,9 @@ def test_row_batches_are_received_one_by_one_and_have_time_to_wait() -> None:
     (event,) = function["Events"].values()
     # What is received along with a batch that fails has its receives counted as well.
     assert event["Properties"]["BatchSize"] == 1
-    assert function["Timeout"] >= PATIENCE_SECONDS + 20
+    # A call that begins at the last moment ends, and so do the next one and telling SQS when the batch comes again.
+    assert PATIENCE_SECONDS < GIVEN_BACK_AFTER_SECONDS
+    assert function["Timeout"] > GIVEN_BACK_AFTER_SECONDS + 3 * (RESERVED_SECONDS - 2)
     assert 2 * function["Timeout"] < QUIET_AFTER.total_seconds()
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from contact_imports.aws.retry import StillUnprocessedError, attempts
+from contact_imports.aws.retry import TRANSIENT_CODES, StillUnprocessedError, attempts
 from contact_imports.model.column_map import STANDARD_FIELDS
 from contact_imports.model.contact import Contact
 from contact_imports.model.identity import contact_id, readable_email
@@ -40,13 +40,6 @@ _NO_TAGS = frozenset[str]()
 _STATEMENTS_REMEMBERED = 1_000  # by the fields that a contact has
 
 _CONFLICTS = {"DuplicateItem", "ConditionalCheckFailed"}
-_TRANSIENT = {
-    "ProvisionedThroughputExceeded",
-    "RequestLimitExceeded",
-    "ThrottlingError",
-    "TransactionConflict",
-    "InternalServerError",
-}
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -77,33 +70,30 @@ class ContactTable:
         emails: Iterable[str],
         *,
         consistent: bool = True,
-        until: float | None = None,
     ) -> dict[str, StoredContact]:
         """The contacts that exist, by email.
 
-        A read that is not `consistent` costs half, and may miss the latest writes. Throttled reads are retried
-        `until` then (see `attempts`). Raises StillUnprocessedError.
+        A read that is not `consistent` costs half, and may miss the latest writes. Raises StillUnprocessedError.
         """
         found: dict[str, StoredContact] = {}
         for contacts in self._each(
-            lambda chunk: self._read_chunk(project_id, chunk, consistent=consistent, until=until),
+            lambda chunk: self._read_chunk(project_id, chunk, consistent=consistent),
             _chunks(emails, _READ_LIMIT),
         ):
             for stored in contacts:
                 found[stored.contact.email] = stored
         return found
 
-    def write(
-        self, project_id: str, contacts: Iterable[StoredContact], until: float | None = None
-    ) -> set[str]:
+    def write(self, project_id: str, contacts: Iterable[StoredContact]) -> set[str]:
         """Writes contacts, each on the condition that it is absent (version 1) or still has the previous version.
 
         Returns the emails whose condition failed because another writer was faster: read those again. An email
-        may have at most one contact. Raises ContactWriteError, StillUnprocessedError.
+        may have at most one contact. A condition also fails if an answer was lost after its write took effect: what
+        is read again then shows the rows as applied. Raises ContactWriteError, StillUnprocessedError.
         """
         conflicts: set[str] = set()
         for found in self._each(
-            lambda chunk: self._write_chunk(project_id, chunk, until),
+            lambda chunk: self._write_chunk(project_id, chunk),
             _chunks(contacts, _WRITE_LIMIT),
         ):
             conflicts |= found
@@ -116,7 +106,7 @@ class ContactTable:
         return [made.result() for made in calls]
 
     def _read_chunk(
-        self, project_id: str, emails: Sequence[str], *, consistent: bool, until: float | None
+        self, project_id: str, emails: Sequence[str], *, consistent: bool
     ) -> list[StoredContact]:
         by_id = {contact_id(project_id, email): email for email in emails}
         request: dict[str, KeysAndAttributesTypeDef] = {
@@ -126,7 +116,7 @@ class ContactTable:
             }
         }
         contacts: list[StoredContact] = []
-        for _ in attempts(until):
+        for _ in attempts():
             response = self._client.batch_get_item(RequestItems=request)
             items: list[Any] = response["Responses"].get(self._table, [])
             contacts += [_from_item(item, by_id[item["sk"]["S"]]) for item in items]
@@ -135,12 +125,10 @@ class ContactTable:
             request = response["UnprocessedKeys"]  # type: ignore[assignment]
         raise StillUnprocessedError("contacts could not be read")
 
-    def _write_chunk(
-        self, project_id: str, contacts: Sequence[StoredContact], until: float | None
-    ) -> set[str]:
+    def _write_chunk(self, project_id: str, contacts: Sequence[StoredContact]) -> set[str]:
         conflicts: set[str] = set()
         pending = list(contacts)
-        for _ in attempts(until):
+        for _ in attempts():
             response = self._client.batch_execute_statement(
                 Statements=[self._statement(project_id, contact) for contact in pending]
             )
@@ -151,7 +139,7 @@ class ContactTable:
                     continue
                 if code in _CONFLICTS:
                     conflicts.add(contact.contact.email)
-                elif code in _TRANSIENT:
+                elif code in TRANSIENT_CODES:
                     unprocessed.append(contact)
                 else:
                     raise ContactWriteError(code)
@@ -200,20 +188,15 @@ class DryRunContacts:
         emails: Iterable[str],
         *,
         consistent: bool = True,  # noqa: ARG002
-        until: float | None = None,
     ) -> dict[str, StoredContact]:
         """The contacts that exist or that the dry run made, by email; always strongly consistent."""
         emails = list(emails)
-        written = self._scratch.read(
-            self._import_id, self._repeated.intersection(emails), until=until
-        )
+        written = self._scratch.read(self._import_id, self._repeated.intersection(emails))
         self._written |= written.keys()
         others = [email for email in emails if email not in written]
-        return self._contacts.read(project_id, others, until=until) | written
+        return self._contacts.read(project_id, others) | written
 
-    def write(
-        self, _project_id: str, contacts: Iterable[StoredContact], until: float | None = None
-    ) -> set[str]:
+    def write(self, _project_id: str, contacts: Iterable[StoredContact]) -> set[str]:
         """As ContactTable's."""
         repeated = (stored for stored in contacts if stored.contact.email in self._repeated)
         return self._scratch.write(
@@ -222,7 +205,6 @@ class DryRunContacts:
                 stored if stored.contact.email in self._written else replace(stored, version=1)
                 for stored in repeated
             ],
-            until,
         )
 
 

@@ -40,15 +40,18 @@ class RowBatchEnvironment(_Environment, frozen=True):
     CONTACTS_TABLE: str
     DRY_RUN_CONTACTS_TABLE: str
     IMPORTS_TABLE: str
+    ROW_QUEUE_URL: str
 
 
 class DeadLetterEnvironment(_Environment, frozen=True):
     """The variables of the dead_letter function."""
 
     CONTACTS_TABLE: str
+    DEAD_LETTER_QUEUE_URL: str
     DRY_RUN_CONTACTS_TABLE: str
     IMPORTS_TABLE: str
     PROCESSOR_FAILURES_QUEUE_ARN: str
+    PROCESSOR_FAILURES_QUEUE_URL: str
     ROW_QUEUE_URL: str
     UPLOADS_BUCKET: str
 

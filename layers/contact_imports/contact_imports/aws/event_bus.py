@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from contact_imports.aws.retry import TRANSIENT_CODES, StillUnprocessedError, attempts
 from contact_imports.model.import_job import Import
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
 SOURCE = "contact-imports"
 
@@ -29,19 +31,19 @@ class EventBus:
     def import_ended(self, job: Import, now: datetime) -> None:
         """Sends `contact_import.completed` or `contact_import.failed`, with the data of the API's GET.
 
-        Raises EventRefusedError.
+        Raises EventRefusedError, StillUnprocessedError.
         """
-        response = self._client.put_events(
-            Entries=[
-                {
-                    "EventBusName": self._bus,
-                    "Source": SOURCE,
-                    "DetailType": f"contact_import.{job.status.value}",
-                    "Detail": msgspec.json.encode(job.as_api(now)).decode(),
-                    "Resources": [f"project/{job.project_id}"],
-                }
-            ]
-        )
-        for entry in response["Entries"]:
-            if "ErrorCode" in entry:
-                raise EventRefusedError(entry["ErrorCode"])
+        entry: PutEventsRequestEntryTypeDef = {
+            "EventBusName": self._bus,
+            "Source": SOURCE,
+            "DetailType": f"contact_import.{job.status.value}",
+            "Detail": msgspec.json.encode(job.as_api(now)).decode(),
+            "Resources": [f"project/{job.project_id}"],
+        }
+        for _ in attempts():
+            (result,) = self._client.put_events(Entries=[entry])["Entries"]
+            if "ErrorCode" not in result:
+                return
+            if result["ErrorCode"] not in TRANSIENT_CODES:
+                raise EventRefusedError(result["ErrorCode"])
+        raise StillUnprocessedError("an event could not be sent")

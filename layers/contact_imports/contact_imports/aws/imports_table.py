@@ -311,14 +311,14 @@ class ImportTable:
 
     def postpone(self, import_id: str, deadline: datetime) -> int:
         """Moves an import's deadline, and so puts it behind the other overdue ones; returns how often that was
-        done by now, 0 if it has ended."""
+        done by now, 0 if it has ended, or has this deadline since the answer to a first try was lost."""
         try:
             updated = self._update(
                 import_id,
                 "deadline = :deadline, sweeps = if_not_exists(sweeps, :zero) + :one",
                 {":deadline": int(deadline.timestamp()), ":zero": 0, ":one": 1, ":open": _OPEN},
                 {"#open": "open"},
-                condition="#open = :open",
+                condition="#open = :open AND deadline <> :deadline",
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return 0
@@ -330,7 +330,7 @@ class ImportTable:
 
     def follow_again(self, import_id: str, now: datetime) -> int:
         """Has everything done again that follows an import's end, unless it was done; returns how often by now,
-        0 where it was done."""
+        0 where it was done, or told of already since the answer to a first try was lost."""
         try:
             updated = self._update(
                 import_id,
@@ -343,7 +343,7 @@ class ImportTable:
                     ":reporting": _REPORTING,
                 },
                 {"#open": "open"},
-                condition="#open = :reporting",
+                condition="#open = :reporting AND deadline <> :deadline",
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return 0

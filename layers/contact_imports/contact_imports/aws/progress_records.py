@@ -22,7 +22,8 @@ from contact_imports.aws.import_records import (
     partition_record,
     record_key,
 )
-from contact_imports.aws.retry import StillUnprocessedError, attempts
+from contact_imports.aws.packed_errors import pack, unpack
+from contact_imports.aws.retry import TRANSIENT_CODES, StillUnprocessedError, attempts
 from contact_imports.model.contact import Outcome
 from contact_imports.model.errors import RowError
 from contact_imports.model.progress import BatchKey, Partition
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 _ERROR_ITEMS_READ = 1
 """Items read at a time from each of the up to 64 partitions; an item may have 1,000 rows."""
-
-_TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 
 
 class ProgressRecords:
@@ -84,7 +83,8 @@ class ProgressRecords:
         """Counts a row batch and moves its partition past it in one write, unless it is counted already.
 
         `known` is the partition as it was read before; returns it as it is now. A batch that overtakes others
-        leaves gaps, which the others fill when they arrive as dead letters.
+        leaves gaps, which the others fill when they arrive as dead letters. A batch whose first try took effect, but
+        whose answer was lost, is counted already at the second. Raises StillUnprocessedError.
         """
         for _ in attempts():
             if known.is_closed_for(batch.seq):
@@ -114,8 +114,9 @@ class ProgressRecords:
         response = self._client.update_item(
             TableName=self._table,
             Key=record_key(import_id, partition_record(partition)),
+            # `lost` stays if the answer to a first try was lost.
             UpdateExpression="SET ended = :true, expiresAt = :expires"
-            + (", lost = gaps REMOVE gaps" if forgetting else ""),
+            + (", lost = if_not_exists(gaps, lost) REMOVE gaps" if forgetting else ""),
             ExpressionAttributeValues=to_item({":true": True, ":expires": expires_at(import_id)}),
             ReturnValues="ALL_NEW",
         )
@@ -140,13 +141,9 @@ class ProgressRecords:
             PaginationConfig={"PageSize": _ERROR_ITEMS_READ},
         )
         for page in pages:
-            rows = [row for item in page["Items"] for row in from_item(item)["rows"]]
-            errors = [
-                RowError(row["row"], row["code"], row["message"], row["field"]) for row in rows
-            ]
+            errors = [error for item in page["Items"] for error in _to_errors(from_item(item))]
             # The paginator keeps each page until it reads the next one, which takes more memory than the errors.
             page["Items"].clear()
-            del rows
             errors.sort(key=lambda error: error.row)
             yield from errors
 
@@ -195,14 +192,10 @@ class ProgressRecords:
         }
 
     def _errors_put(self, batch: BatchKey, errors: Sequence[RowError]) -> TransactWriteItemTypeDef:
-        rows = [
-            {"row": error.row, "code": error.code, "message": error.message, "field": error.field}
-            for error in errors
-        ]
         item: dict[str, Value] = {
             "importId": batch.import_id,
             "record": errors_record(batch.partition, batch.seq),
-            "rows": rows,
+            "packed": pack(errors),
             "expiresAt": expires_at(batch.import_id),
         }
         return {"Put": {"TableName": self._table, "Item": to_item(item)}}
@@ -216,7 +209,7 @@ class ProgressRecords:
             reasons = cast("Any", error.response).get("CancellationReasons", [])
             if any(reason["Code"] == "ConditionalCheckFailed" for reason in reasons):
                 return self.get(batch.import_id, batch.partition)
-            if any(reason["Code"] in _TRANSIENT for reason in reasons):
+            if any(reason["Code"] in TRANSIENT_CODES for reason in reasons):
                 return None
         raise error
 
@@ -233,6 +226,15 @@ def to_partition(item: Item | None) -> Partition:
         frozenset(values.get("lost", ())),
         values.get("mostlyNew", False),
     )
+
+
+def _to_errors(values: Mapping[str, Any]) -> list[RowError]:
+    """The errors of an item; those that were written before errors were packed are a list of `rows`."""
+    if "packed" in values:
+        return unpack(values["packed"])
+    return [
+        RowError(row["row"], row["code"], row["message"], row["field"]) for row in values["rows"]
+    ]
 
 
 def sum_counters(items: Sequence[Item]) -> dict[Outcome, int]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 QUIET_AFTER = timedelta(minutes=10)
 """How long after the last write to a project reads of its contacts may be stale. DynamoDB
-shows a write everywhere "usually within one second or less". A note may be up to three minutes older than the
-last write: it is renewed every 30 seconds, and a batch runs for two minutes at most.
+shows a write everywhere "usually within one second or less". A note may be up to two minutes older than the
+last write: it is renewed every 30 seconds, and a batch runs for a minute at most.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.ReadConsistency.html"""
 
 _NOTED_EVERY = timedelta(seconds=30)

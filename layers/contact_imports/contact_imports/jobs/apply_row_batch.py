@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from contact_imports.aws.contacts_table import ContactTable, DryRunContacts
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.project_writes import ProjectWrites
+from contact_imports.aws.retry import time_limit
 from contact_imports.messages.row_messages import PartitionEnd, RowBatch, RowMessage, SentRow
 from contact_imports.model.contact import Outcome, Row
 from contact_imports.model.errors import RowError
@@ -29,9 +29,15 @@ from contact_imports.model.stored_contact import (
     merge_rows,
 )
 
-PATIENCE_SECONDS = 90
-"""How long a batch retries calls that DynamoDB throttles: most of the function's time. A new table accepts
-4,000 writes a second from all writers together; a batch that gives up is delivered again minutes later."""
+PATIENCE_SECONDS = 10.0
+"""How long a batch retries what DynamoDB throttles of its contacts. Then it gives its slot of the function to another
+one and is delivered again in some seconds (see `received_messages`); what it has written stays. A new table takes 4,000
+writes a second, so five batches at a time take 1.25 seconds each.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html"""
+
+GIVEN_BACK_AFTER_SECONDS = 30.0
+"""When nothing of a batch is retried any more. What its contacts leave is for its count, because a batch that was
+applied and not counted is read once more."""
 
 _SLICE_EMAILS = 100
 """Emails in a slice: as many contacts as one read returns. Slices wait for DynamoDB in parallel."""
@@ -69,12 +75,17 @@ class MessageResult:
 
 
 def handle_message(
-    message: RowMessage, stores: RowBatchStores, now: datetime, *, give_up: bool = False
+    message: RowMessage,
+    stores: RowBatchStores,
+    now: datetime,
+    receives: int = 1,
+    *,
+    give_up: bool = False,
 ) -> MessageResult:
     """Handles a message, and ends the import if nothing else is left to do.
 
-    A message that is delivered again changes nothing. With `give_up`, rows that are not applied yet are counted
-    as failed instead. Errors of AWS are raised, so that the message is delivered again.
+    A message that is delivered again (the `receives`-th time, from 1) changes nothing. With `give_up`, rows that are not
+    applied yet are counted as failed instead. Errors of AWS are raised, so that the message is delivered again.
     """
     outcomes: dict[Outcome, int] = {}
     if isinstance(message, PartitionEnd):
@@ -89,7 +100,9 @@ def handle_message(
             if give_up or seq in partition.gaps:
                 results = _count_without_applying(message, contacts)
             else:
-                results = _BatchApplication(message, stores, contacts, now, partition).apply()
+                results = _BatchApplication(
+                    message, stores, contacts, now, partition, again=receives > 1
+                ).apply()
             key = BatchKey(message.import_id, message.partition, seq, message.last)
             partition = stores.progress.commit(key, partition, results.outcomes, results.errors)
             outcomes = dict(results.outcomes)
@@ -135,6 +148,8 @@ class _BatchApplication:
         contacts: ContactTable | DryRunContacts,
         now: datetime,
         partition: Partition,
+        *,
+        again: bool,
     ) -> None:
         self._batch = batch
         self._writes = stores.writes
@@ -142,8 +157,8 @@ class _BatchApplication:
         self._now = now
         self._reader = RowReader(batch.fields, batch.tags, batch.on_blank)
         self._overtaking = partition.next_seq < batch.seq or bool(partition.gaps)
-        self._expects_new = partition.mostly_new and not batch.dry_run
-        self._until = time.monotonic() + PATIENCE_SECONDS
+        # An earlier delivery may have inserted most of them; inserting one again costs a write.
+        self._expects_new = partition.mostly_new and not batch.dry_run and not again
         self._quiet = batch.dry_run or stores.writes.is_quiet(batch.project_id, now)
 
     def apply(self) -> RowResults:
@@ -153,7 +168,7 @@ class _BatchApplication:
             by_email.setdefault(email_identity(row.cells[0]), []).append(row)
         results = _rejected(self._batch)
         # Leaving the block waits for every slice, even if one raises: no write may continue after we answer.
-        with ThreadPoolExecutor(_SLICES_AT_A_TIME) as threads:
+        with time_limit(PATIENCE_SECONDS), ThreadPoolExecutor(_SLICES_AT_A_TIME) as threads:
             slices = [threads.submit(self._apply_slice, rows) for rows in _slices(by_email)]
         for applied in slices:
             results.outcomes.update(applied.result().outcomes)
@@ -174,9 +189,7 @@ class _BatchApplication:
         while pending:
             stored: dict[str, StoredContact] = {}
             if not expects_new:
-                stored = self._contacts.read(
-                    batch.project_id, pending, consistent=consistent, until=self._until
-                )
+                stored = self._contacts.read(batch.project_id, pending, consistent=consistent)
             merged = {
                 email: merge_rows(
                     stored.get(email),
@@ -194,7 +207,7 @@ class _BatchApplication:
             if writes:
                 if not batch.dry_run:
                     self._writes.note(batch.project_id, self._now)
-                to_repeat |= self._contacts.write(batch.project_id, writes, self._until)
+                to_repeat |= self._contacts.write(batch.project_id, writes)
             for email, merge in merged.items():
                 if email not in to_repeat:
                     results.outcomes.update(merge.outcomes.values())

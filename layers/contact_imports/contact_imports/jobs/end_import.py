@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from contact_imports.aws.errors import error_code
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.progress_records import ProgressRecords
+from contact_imports.aws.retry import time_limit
 from contact_imports.aws.row_queue import RowQueue
 from contact_imports.model.import_job import FOLLOW_TRIES
 
@@ -22,6 +23,9 @@ OVERDUE = "The import did not end in time."
 SWEPT_AGAIN_AFTER = timedelta(hours=1)
 """When we try again to end an overdue import that could not be ended. Its new deadline puts it behind the other
 overdue imports, so it costs them one attempt an hour instead of one in each sweep."""
+
+SWEPT_IN_SECONDS = 5.0
+"""How long AWS's failures are retried for one import of a sweep, which has 20 seconds for all of them."""
 
 SWEEPS = 24
 """How often an import that is overdue is tried to be ended with its counts. Then it is ended without."""
@@ -83,12 +87,13 @@ def end_overdue_imports(
         if not has_time():
             return
         try:
-            result = _end_overdue(import_id, imports, progress, now)
+            with time_limit(SWEPT_IN_SECONDS):
+                result = _end_overdue(import_id, imports, progress, now)
         except Exception as error:
             result = SweptImport(import_id, error_code(error))
         if result is None or result.error is not None:
             # If this fails too, the import keeps its place in the next sweep.
-            with suppress(Exception):
+            with suppress(Exception), time_limit(SWEPT_IN_SECONDS):
                 swept = imports.postpone(import_id, now + SWEPT_AGAIN_AFTER)
                 if swept >= SWEEPS and result is not None and result.error != NOT_DONE:
                     imports.give_up(import_id, UNREADABLE, now)
@@ -108,14 +113,21 @@ def follow_ends_again(
         if not has_time():
             return
         try:
-            tries = imports.follow_again(import_id, now)
-            if tries > FOLLOW_TRIES:
-                imports.set_followed(import_id)
-                yield SweptImport(import_id, NOT_FOLLOWED)
-            elif tries:
-                yield SweptImport(import_id)
+            with time_limit(SWEPT_IN_SECONDS):
+                result = _follow_again(import_id, imports, now)
         except Exception as error:
-            yield SweptImport(import_id, error_code(error))
+            result = SweptImport(import_id, error_code(error))
+        if result is not None:
+            yield result
+
+
+def _follow_again(import_id: str, imports: ImportTable, now: datetime) -> SweptImport | None:
+    """Has an end followed once more, or never again; None if everything has followed it."""
+    tries = imports.follow_again(import_id, now)
+    if tries > FOLLOW_TRIES:
+        imports.set_followed(import_id)
+        return SweptImport(import_id, NOT_FOLLOWED)
+    return SweptImport(import_id) if tries else None
 
 
 def _end_overdue(

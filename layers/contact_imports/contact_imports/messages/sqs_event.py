@@ -14,12 +14,14 @@ import msgspec
 
 class _Attributes(msgspec.Struct, frozen=True, rename="pascal"):
     message_group_id: str = ""
+    approximate_receive_count: str = "1"
 
 
 class SqsRecord(msgspec.Struct, frozen=True, rename="camel"):
     """One message of a FIFO queue."""
 
     message_id: str
+    receipt_handle: str
     body: str
     attributes: _Attributes
 
@@ -27,6 +29,11 @@ class SqsRecord(msgspec.Struct, frozen=True, rename="camel"):
     def group(self) -> str:
         """Its message group, in which messages are delivered in order."""
         return self.attributes.message_group_id
+
+    @property
+    def receives(self) -> int:
+        """How often it was received, this time included."""
+        return int(self.attributes.approximate_receive_count)
 
 
 class SqsEvent(msgspec.Struct, frozen=True, rename="pascal"):
