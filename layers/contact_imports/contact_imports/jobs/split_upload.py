@@ -1,8 +1,10 @@
-"""Splits an uploaded file into row batches: reads the file to its end, then sends them."""
+"""Splits an uploaded file into row batches: reads the file to its end, then sends them, in the time that there is."""
 
 from __future__ import annotations
 
 import errno
+from array import array
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from tempfile import TemporaryFile
@@ -18,15 +20,18 @@ from contact_imports.aws.uploads_bucket import (
     Uploads,
     import_of_key,
 )
-from contact_imports.files.contact_file import (
-    ContactFile,
-    open_contact_file,
-    read_contact_file,
+from contact_imports.files.contact_file import ContactFile, read_contact_file
+from contact_imports.files.plain_file import OutOfTimeError
+from contact_imports.files.split import (
+    EncodedBatch,
+    Repeats,
+    choose_partition_count,
+    row_batches,
 )
-from contact_imports.files.split import Repeats, choose_partition_count, email_of, row_batches
 from contact_imports.jobs.create_dropped_import import record_dropped, refuse_misplaced
 from contact_imports.jobs.end_import import GONE, stop_import
-from contact_imports.messages.row_messages import encode_row_batch
+from contact_imports.messages.row_messages import encode_row_batch, with_repeated
+from contact_imports.model import limits
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.errors import FileError
 from contact_imports.model.import_job import Import, Upload
@@ -35,10 +40,25 @@ from contact_imports.model.notes import Note
 _TOO_MANY_ROWS = "The file has more rows than the processor can hold. Split it into smaller files."
 
 _BUFFER_BYTES = 1024 * 1024
-"""The buffer of the temporary file: with a smaller one, a line of 100 KB is read in many pieces."""
+"""The buffer of a temporary file: with a smaller one, a line of 100 KB is read in many pieces."""
+
+_ROUNDED_ROWS = 1_000
+"""People are told thousands of rows."""
 
 _GZIP_USUAL_RATIO = 5
 """How many times larger a gzip file of contacts usually is once unpacked; its real size is known only after reading."""
+
+
+class NotAllSentError(Exception):
+    """The time is over, and not all row batches are sent. The next try sends the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorTime:
+    """Whether there is still time to read a file, and to send its row batches, which takes a part of the time too."""
+
+    to_read: Callable[[], bool]
+    to_send: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +93,12 @@ def process_upload(
     tags: TagTable,
     queue: RowQueue,
     now: datetime,
+    time: ProcessorTime,
 ) -> ProcessedUpload:
     """Imports one uploaded object; safe to run again, and more than once at a time, for the same object.
 
-    A file that cannot be imported fails its import. Errors of AWS are raised, so that Lambda delivers the event again.
+    A file that cannot be imported, or not read in time, fails its import. Errors of AWS are raised, so that Lambda
+    delivers the event again; so is NotAllSentError, and then the next try goes on where this one stopped.
     """
     key = import_of_key(upload.key)
     if key is None:
@@ -92,8 +114,12 @@ def process_upload(
         return ProcessedUpload("nothing to do", import_id)
     try:
         # Nothing is sent before the end of the file: a file that breaks half-way imports nothing.
-        with TemporaryFile("w+b", _BUFFER_BYTES) as messages:
-            split = _split_file(upload, uploads, job, messages)
+        with (
+            TemporaryFile("w+b", _BUFFER_BYTES) as bodies,
+            TemporaryFile("w+b", _BUFFER_BYTES) as hashes,
+        ):
+            batches = _StoredBatches(bodies, hashes)
+            split = _split_file(upload, uploads, job, batches, time)
             if job.partition_count is None:
                 _start(imports, tags, job, split, now)
                 # Another processor may have recorded its split first; that one counts.
@@ -101,10 +127,15 @@ def process_upload(
                 if job is None or job.ended or job.partition_count is None:
                     return ProcessedUpload("nothing to do", import_id)
                 if job.partition_count != split.partition_count:
-                    split = _split_file(upload, uploads, job, messages)
-            _send(import_id, messages, queue)
+                    split = _split_file(upload, uploads, job, batches, time)
+            sent = _send(job, batches, queue, time)
+        if sent < split.batch_count:
+            imports.set_sent(import_id, sent)
+            raise NotAllSentError(f"{sent} of {split.batch_count} row batches are sent")
     except FileError as error:
-        imports.fail(import_id, error.message, now)
+        # Once rows were sent, only time can be short: the next try may have enough.
+        if not imports.fail(import_id, error.message, now):
+            raise
         return ProcessedUpload("failed", import_id)
     except UploadGoneError:
         stop_import(import_id, GONE, imports, queue, now)
@@ -120,26 +151,70 @@ def process_upload(
     return ProcessedUpload("sent", import_id, job.counts.total, split.batch_count)
 
 
-def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[bytes]) -> SplitFile:
-    """Reads a file to its end and writes each row batch as one line of `messages`.
+class _StoredBatches:
+    """Row batches on disk, in file order, until the file was read to its end."""
 
-    Raises FileError where it cannot be imported.
+    def __init__(self, bodies: IO[bytes], hashes: IO[bytes]) -> None:
+        self._bodies = bodies
+        self._hashes = hashes
+        self._repeats: Repeats | None = None
+
+    def clear(self, repeats: Repeats | None) -> None:
+        """Drops all batches. The next ones are those of a dry run if `repeats` is given."""
+        for file in (self._bodies, self._hashes):
+            file.seek(0)
+            file.truncate()
+        self._repeats = repeats
+
+    def add(self, batch: EncodedBatch, body: bytes) -> None:
+        """Adds a batch: its message's body, which is one line, and for a dry run its rows' hashes."""
+        self._bodies.write(b"%d %d %d %s\n" % (batch.partition, batch.seq, batch.count, body))
+        if self._repeats is not None:
+            self._repeats.add(batch.hashes)
+            self._hashes.write(batch.hashes.tobytes())
+
+    def __iter__(self) -> Iterator[tuple[int, int, bytes]]:
+        """The batches' partitions, numbers and bodies. In a dry run's, repeated rows are marked."""
+        self._bodies.seek(0)
+        self._hashes.seek(0)
+        for line in self._bodies:
+            partition, seq, count, body = line[:-1].split(b" ", 3)
+            if self._repeats is not None:
+                hashes = array("Q")
+                hashes.fromfile(self._hashes, int(count))
+                body = with_repeated(body, self._repeats.numbers(hashes))
+            yield int(partition), int(seq), body
+
+
+def _split_file(
+    upload: Upload, uploads: Uploads, job: Import, batches: _StoredBatches, time: ProcessorTime
+) -> SplitFile:
+    """Reads a file to its end and stores its row batches in `batches`.
+
+    Raises FileError where it cannot be imported, or not be read in time.
     """
+    rows = 0
 
     def split(file: ContactFile) -> SplitFile:
-        # An earlier try with another encoding may have written batches.
-        messages.seek(0)
-        messages.truncate()
-        repeats = _find_repeats(upload, uploads, job, file)
+        nonlocal rows
         size = upload.size * (_GZIP_USUAL_RATIO if file.stream.is_gzip else 1)
+        # An earlier try with another encoding may have written batches.
+        batches.clear(Repeats(size) if job.options.dry_run else None)
         partition_count = job.partition_count or choose_partition_count(size)
         rows = batch_count = 0
         table_rows = file.rows()
-        for batch in row_batches(table_rows, file.columns, partition_count, repeats, file.header):
-            body = encode_row_batch(job, file.columns.fields, batch)
-            messages.write(b"%d %d %s\n" % (batch.partition, batch.seq, body))
+        for batch in row_batches(
+            table_rows,
+            file.columns,
+            partition_count,
+            file.header,
+            with_hashes=job.options.dry_run,
+        ):
+            batches.add(batch, encode_row_batch(job, file.columns.fields, batch))
             rows += batch.count
             batch_count += 1
+            if rows > limits.MAX_ROWS:
+                raise FileError("UNREADABLE_FILE", _too_many_rows())
         return SplitFile(
             rows=rows,
             batch_count=batch_count,
@@ -151,20 +226,23 @@ def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[byte
             notes=(*file.notes, *table_rows.notes),
         )
 
-    return read_contact_file(lambda: uploads.open(upload), job.options, split)
+    try:
+        return read_contact_file(lambda: uploads.open(upload, time.to_read), job.options, split)
+    except OutOfTimeError:
+        raise FileError("UNREADABLE_FILE", _too_slow(rows)) from None
 
 
-def _find_repeats(
-    upload: Upload, uploads: Uploads, job: Import, file: ContactFile
-) -> Repeats | None:
-    """For a dry run, which emails the file has more than once."""
-    if not job.options.dry_run:
-        return None
-    same = open_contact_file(uploads.open(upload), job.options, file.encoding)
-    repeats = Repeats()
-    for _, record in same.reader:
-        repeats.add(email_of(record, same.columns))
-    return repeats
+def _too_many_rows() -> str:
+    return f"The file has more than {limits.MAX_ROWS:,} rows. Split it into files of at most that many."
+
+
+def _too_slow(rows: int) -> str:
+    """The reason of a file that takes too long, of which `rows` were read in time."""
+    message = "The file takes longer to read than the processor may run."
+    rounded = rows // _ROUNDED_ROWS * _ROUNDED_ROWS
+    if not rounded:
+        return f"{message} Split it into smaller files."
+    return f"{message} Split it into files of at most {rounded:,} rows."
 
 
 def _start(
@@ -185,9 +263,15 @@ def _start(
     )
 
 
-def _send(import_id: str, messages: IO[bytes], queue: RowQueue) -> None:
-    messages.seek(0)
-    with OrderedSender(queue, import_id) as sender:
-        for line in messages:
-            partition, seq, body = line[:-1].split(b" ", 2)
-            sender.send(int(partition), int(seq), body.decode())
+def _send(job: Import, batches: _StoredBatches, queue: RowQueue, time: ProcessorTime) -> int:
+    """Sends the row batches that an earlier try has not sent, while there is time; returns how many, from the first
+    on, are in the queue now."""
+    sent = 0
+    with OrderedSender(queue, job.id) as sender:
+        for partition, seq, body in batches:
+            if sent >= job.sent_batches:
+                if not time.to_send():
+                    break
+                sender.send(partition, seq, body.decode())
+            sent += 1
+    return sent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
@@ -79,6 +80,11 @@ def decode_message(body: str) -> RowMessage:
     return _decoder.decode(body)
 
 
+def with_repeated(body: bytes, numbers: Sequence[int]) -> bytes:
+    """A row batch's body with the numbers of its rows whose email occurs elsewhere in the file."""
+    return b'%s,"repeated":%s}' % (body[:-1], msgspec.json.encode(numbers))
+
+
 def encode_partition_end(end: PartitionEnd) -> str:
     """The message's body."""
     return msgspec.json.encode(end).decode()
@@ -99,7 +105,6 @@ def encode_row_batch(job: Import, fields: tuple[str, ...], batch: EncodedBatch) 
             "onBlank": job.options.on_blank,
             "tags": job.options.tags,
             "dryRun": job.options.dry_run,
-            "repeated": batch.repeated,
         }
     )
     body = b'%s,"rows":%s,"rejected":%s}' % (envelope[:-1], batch.rows, batch.rejected)
