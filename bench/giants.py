@@ -1,6 +1,6 @@
 """Measures the largest imports against the 15 minutes that Lambda gives: reading and sending, and the report.
 
-python -m bench.giants [--scale 50] [--only usual,short,...]
+python -m bench.giants [--scale 50] [--only usual,most,report]
 
 The handlers and AWS's SDK run as they are deployed, each case in a process of its own. AWS is answered within the
 process: a file is made while it is read, so no case needs a disk or a network for it. Rows, and the limit of rows, are
@@ -16,10 +16,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any
+from unittest.mock import patch
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYER = ROOT / "layers" / "contact_imports"
@@ -37,7 +39,10 @@ USUAL_ROW = b"TTTTNNNN.mueller@mail.example.org,Anna,Mueller,+49 30 1234567,Germ
 DENSE_ROW = b"TTTTNNNN@mail.example.org,Anna Mueller,Germany,de,,\n"
 """53 bytes: 100 million of these are 5 GiB."""
 
+FAILED_ROW = USUAL_ROW.replace(b"@", b"-at-")
+
 HEADERS = {
+    FAILED_ROW: b"Email,First Name,Last Name,Phone,Country,Language,Plan,Company,Notes\n",
     SHORT_ROW: b"Email\n",
     USUAL_ROW: b"Email,First Name,Last Name,Phone,Country,Language,Plan,Company,Notes\n",
     DENSE_ROW: b"Email,Name,Country,Language,Plan,Company\n",
@@ -57,23 +62,27 @@ class Giant:
 
 
 _FULL = 5 * 1024**3
+_USUAL = Giant("5 GiB of usual rows", USUAL_ROW, _FULL // len(USUAL_ROW) - 1)
+_TINY = Giant("335 million rows of 16 bytes", SHORT_ROW, _FULL // len(SHORT_ROW))
+_WESTERN = replace(_USUAL, what="5 GiB, its first special letter at the end", ends_western=True)
+_MOST_ROWS = min(_FULL // len(DENSE_ROW), 100_000_000) - 1
 GIANTS = {
-    "tiny": Giant("335 million rows of 16 bytes", SHORT_ROW, _FULL // len(SHORT_ROW)),
+    "tiny": _TINY,
+    "dry-tiny": replace(_TINY, what=f"a dry run of {_TINY.what}", dry_run=True),
     "short": Giant("100 million rows of 16 bytes", SHORT_ROW, 100_000_000),
-    "usual": Giant("5 GiB of usual rows", USUAL_ROW, _FULL // len(USUAL_ROW) - 1),
-    "western": Giant(
-        "the same, with its first special letter at the end", USUAL_ROW, _FULL // len(USUAL_ROW) - 1, True
-    ),
-    "dry": Giant("a dry run of 335 million rows of 16 bytes", SHORT_ROW, _FULL // len(SHORT_ROW), dry_run=True),
-    "dry-western": Giant(
-        "a dry run of 5 GiB with its first special letter at the end", USUAL_ROW, _FULL // len(USUAL_ROW) - 1, True, True
-    ),
+    "usual": _USUAL,
+    "western": _WESTERN,
+    "dry-western": replace(_WESTERN, what=f"a dry run of {_WESTERN.what}", dry_run=True),
     "most": Giant(
-        "a dry run of 5 GiB and 100 million rows, with its first special letter at the end",
-        DENSE_ROW, min(_FULL // len(DENSE_ROW), 100_000_000) - 1, True, True,
+        "a dry run of 5 GiB, of 100 million rows, its first special letter at the end",
+        DENSE_ROW,
+        _MOST_ROWS,
+        ends_western=True,
+        dry_run=True,
     ),
-}  # fmt: skip
+}
 REPORTED_ROWS = 10_000_000
+PARTITIONS = 64
 
 
 class Made:
@@ -130,7 +139,7 @@ def answer(
     from botocore.awsrequest import AWSResponse
 
     chunks = iter((body,)) if isinstance(body, bytes) else body
-    return AWSResponse("http://aws", status, headers or {}, Answer(chunks))
+    return AWSResponse("http://aws", status, headers or {}, Answer(chunks))  # type: ignore[arg-type]
 
 
 def answers(client: Any, operations: dict[str, Callable[[Any], Any]]) -> None:
@@ -171,7 +180,7 @@ def process(name: str, scale: int) -> dict[str, Any]:
     job = Import("0" * 24, "p", Status.PROCESSING, options, datetime.now(UTC))
     result: dict[str, Any] = {"error": None}
     files: list[IO[bytes]] = []
-    real_file = split_upload.TemporaryFile
+    real_file = TemporaryFile
 
     def keep(*arguments: Any) -> IO[bytes]:
         files.append(real_file(*arguments))
@@ -188,21 +197,24 @@ def process(name: str, scale: int) -> dict[str, Any]:
 
     def fail(_table: Any, _id: str, error: str, _now: Any) -> bool:
         result["read"] = time.process_time() - began
-        result["error"] = error
+        result["error"] = error.replace(f"{limits.MAX_ROWS:,}", f"{limits.MAX_ROWS * scale:,}")
         return True
 
-    ImportTable.claim = lambda *_: job  # type: ignore[method-assign,assignment]
-    ImportTable.get = lambda *_: job  # type: ignore[method-assign,assignment]
-    ImportTable.start, ImportTable.fail = start, fail  # type: ignore[method-assign,assignment]
-    split_upload.TemporaryFile = keep  # type: ignore[assignment]
     headers = {"Content-Length": str(file.size), "Content-Range": f"bytes 0-/{file.size}"}
     answers(app.s3, {"GetObject": lambda _: answer(file.chunks(), headers, 206)})
     sent = json.dumps({"MessageId": "m", "MD5OfMessageBody": "0"}).encode()
     answers(app.sqs, {"SendMessage": lambda _: answer(sent)})
     event = s3_event("bucket", f"imports/p/{job.id}.csv", "etag", file.size)
-    began = time.process_time()
-    app.lambda_handler(event, Context())
-    result["sent"] = time.process_time() - began - result["read"]
+    table: dict[str, Any] = {
+        "claim": lambda *_: job,
+        "get": lambda *_: job,
+        "start": start,
+        "fail": fail,
+    }
+    with patch.multiple(ImportTable, **table), patch.object(split_upload, "TemporaryFile", keep):
+        began = time.process_time()
+        app.lambda_handler(event, Context())  # type: ignore[arg-type]
+        result["sent"] = time.process_time() - began - result["read"]
     for key in ("read", "sent", "rows", "disk"):
         result[key] = result.get(key, 0) * scale
     return {**result, "peak": peak_mib()}
@@ -211,9 +223,144 @@ def process(name: str, scale: int) -> dict[str, Any]:
 # ------------------------------------------------------------------ the report
 
 
+class Reasons:
+    """Answers the queries for the reasons of failed rows, as `ProgressRecords` stores them."""
+
+    def __init__(self, client: Any, rows: int) -> None:
+        from contact_imports.aws.progress_records import ProgressRecords
+
+        self._progress = ProgressRecords(client, "imports")
+        self._rows = rows
+        self._stored: dict[str, Any] = {}
+        self.seconds = 0.0
+        answers(client, {"Query": self._query, "TransactWriteItems": self._store})
+
+    def _query(self, request: Any) -> Any:
+        from contact_imports.aws.import_records import errors_prefix
+
+        began = time.process_time()
+        asked = json.loads(request.body)
+        prefix = asked["ExpressionAttributeValues"][":errors"]["S"]
+        partition = next(p for p in range(PARTITIONS) if errors_prefix(p) == prefix)
+        seq = int(asked.get("ExclusiveStartKey", {"seq": {"N": "0"}})["seq"]["N"])
+        rows = range(2 + partition, 2 + self._rows, PARTITIONS)
+        of_batch = rows[seq * 1_000 : seq * 1_000 + 1_000]
+        found: dict[str, Any] = {
+            "Items": [self._item(partition, seq, of_batch)] if of_batch else []
+        }
+        if rows[(seq + 1) * 1_000 :]:
+            found["LastEvaluatedKey"] = {"seq": {"N": str(seq + 1)}}
+        made = answer(json.dumps(found).encode())
+        self.seconds += time.process_time() - began
+        return made
+
+    def _item(self, partition: int, seq: int, rows: range) -> Any:
+        from contact_imports.model.contact import Outcome
+        from contact_imports.model.errors import RowError
+        from contact_imports.model.progress import BatchKey, Partition
+
+        message = "The email address has no '@'. Correct it."
+        errors = [RowError(row, "invalid_email", message, "email") for row in rows]
+        batch = BatchKey("0" * 24, partition, seq, last=False)
+        self._progress.commit(batch, Partition(next_seq=seq), {Outcome.FAILED: len(rows)}, errors)
+        return self._stored
+
+    def _store(self, request: Any) -> Any:
+        writes = json.loads(request.body)["TransactItems"]
+        self._stored = next(write["Put"]["Item"] for write in writes if "Put" in write)
+        return answer(b"{}")
+
+
+class Bucket:
+    """Answers S3: the file, and a report that is written and read again."""
+
+    def __init__(self, client: Any, file: Made, report: IO[bytes]) -> None:
+        self._file = file
+        self._report = report
+        self.bytes = 0
+        answers(
+            client,
+            {
+                "GetObject": self._get,
+                "HeadObject": lambda _: answer(
+                    headers={"Content-Length": str(self.bytes), "ETag": '"e"'}
+                ),
+                "PutObject": lambda _: answer(headers={"ETag": '"e"'}),
+                "CreateMultipartUpload": lambda _: answer(
+                    b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+                ),
+                "UploadPart": self._part,
+                "CompleteMultipartUpload": lambda _: answer(
+                    b"<CompleteMultipartUploadResult></CompleteMultipartUploadResult>"
+                ),
+            },
+        )
+
+    def _get(self, request: Any) -> Any:
+        chunks, size = self._file.chunks(), self._file.size
+        if "/reports/" in request.url:
+            self._report.seek(0)
+            chunks, size = iter(lambda: self._report.read(1 << 20), b""), self.bytes
+        headers = {"Content-Length": str(size), "Content-Range": f"bytes 0-/{size}", "ETag": '"e"'}
+        return answer(chunks, headers, 206)
+
+    def _part(self, request: Any) -> Any:
+        content = request.body if isinstance(request.body, bytes) else request.body.read()
+        if "spreadsheet" not in request.url:
+            self._report.write(content)
+            self.bytes += len(content)
+        return answer(headers={"ETag": '"e"'})
+
+
 def report(scale: int) -> dict[str, Any]:
-    """Runs import_ended for REPORTED_ROWS failed rows."""
-    raise NotImplementedError(scale)
+    """Runs import_ended for REPORTED_ROWS failed rows; `sent` is the report for spreadsheets."""
+    from contact_imports.aws.event_bus import EventBus
+    from contact_imports.aws.imports_table import ImportTable
+    from contact_imports.files.failed_rows import spreadsheet_report
+    from contact_imports.jobs import report_import
+    from contact_imports.model.column_map import ColumnMap
+    from contact_imports.model.import_job import Counts, Import, ImportOptions, Status, Upload
+    from functions.import_ended import app
+    from tests.events import Context, ended_event
+
+    rows = REPORTED_ROWS // scale
+    file = Made(FAILED_ROW, rows, b"")
+    job = Import(
+        "0" * 24,
+        "p",
+        Status.COMPLETED,
+        ImportOptions(ColumnMap(email="Email", firstName="First Name"), header_record=1),
+        datetime.now(UTC),
+        Counts(rows, failed=rows),
+        Upload("imports/p/x.csv", "etag", file.size),
+        encoding="utf-8-sig",
+        partition_count=PARTITIONS,
+        completed_at=datetime.now(UTC),
+    )
+    result: dict[str, Any] = {"error": None, "rows": REPORTED_ROWS}
+
+    def spreadsheet(*arguments: Any) -> Iterator[bytes]:
+        result["read"] = time.process_time() - began - reasons.seconds
+        return spreadsheet_report(*arguments)
+
+    bucket = Bucket(app.s3, file, TemporaryFile())  # noqa: SIM115
+    reasons = Reasons(app.dynamodb, rows)
+    table: dict[str, Any] = {
+        "get": lambda *_: job,
+        "set_reported": lambda *_: None,
+        "set_followed": lambda *_: None,
+    }
+    with (
+        patch.multiple(ImportTable, **table),
+        patch.object(EventBus, "import_ended", lambda *_: None),
+        patch.object(report_import, "spreadsheet_report", spreadsheet),
+    ):
+        began = time.process_time()
+        app.lambda_handler(ended_event(job.id), Context())  # type: ignore[arg-type]
+        result["sent"] = time.process_time() - began - reasons.seconds - result["read"]
+    for key in ("read", "sent"):
+        result[key] *= scale
+    return {**result, "disk": bucket.bytes * scale, "peak": peak_mib()}
 
 
 # ------------------------------------------------------------------ the table
