@@ -31,6 +31,15 @@ def test_ten_thousand_small_files_are_imported_by_a_new_account(longer: float) -
     assert 40_000 / CONCURRENCY < ends.last["reported"] < 2 * 3600 < EVENT_AGE
 
 
+def test_ten_thousand_files_of_a_minute_need_a_hundred_executions() -> None:
+    account = Account(100 - LEFT_TO_OTHERS)
+    ends = drop(account, 10_000, row_batch_concurrency=ROW_BATCHES, processor_seconds=60)
+    assert (ends.imported, ends.failed) == (10_000, 0)
+    assert ends.lost_batches == ends.lost_failures == ends.lost_ends == 0
+    # docs/operations.md says two hours.
+    assert ends.last["reported"] < 2 * 3600
+
+
 def test_files_for_which_six_hours_are_too_short_fail_then() -> None:
     account = Account(CONCURRENCY)
     ends = drop(account, 2_000, row_batch_concurrency=ROW_BATCHES, processor_seconds=300)
