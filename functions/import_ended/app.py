@@ -25,9 +25,10 @@ from contact_imports.aws.retry import limits_retries
 from contact_imports.aws.uploads_bucket import Uploads
 from contact_imports.jobs.report_import import ReportStores, report_import
 
-REPORT_ENDS_BEFORE_TIMEOUT_MS = 180_000
-"""When a report takes no more rows, so that its last part, its copy and the event have time. A report that timed out
-would start again from its beginning, and the stream's later records would wait for it."""
+REPORT_ENDS_BEFORE_TIMEOUT_MS = 270_000
+"""When a report takes no more rows, so that the report for spreadsheets, which takes a third of that time, the copy and
+the event have time too. A report that timed out would start again from its beginning, and the stream's later records
+would wait for it."""
 
 logger = Logger()
 aws = boto3.Session(botocore_session=fast_session())

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from boto3.s3.transfer import TransferConfig
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from contact_imports.aws.api_keys_table import ApiKeyTable, Scope
@@ -33,6 +35,7 @@ ACTIONS = {
     ("s3", "CopyObject"): {"s3:GetObject", "s3:PutObject"},
     ("s3", "CreateMultipartUpload"): {"s3:PutObject"},
     ("s3", "UploadPart"): {"s3:PutObject"},
+    ("s3", "UploadPartCopy"): {"s3:GetObject", "s3:PutObject"},
     ("s3", "CompleteMultipartUpload"): {"s3:PutObject"},
 }
 # Lambda's own calls with a function's role: poll a queue, write the log, send failures to their destination.
@@ -87,7 +90,7 @@ def needed_by(calls: list[Call]) -> Iterator[Grant]:
 
 
 def test_permissions_are_enough_and_no_more_than_enough(
-    new_world: NewWorld, tried: Callable[[str, int], None]
+    new_world: NewWorld, tried: Callable[[str, int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Call] = []
     for poison, processor_fails in ((POISON, False), ({}, True)):
@@ -97,6 +100,9 @@ def test_permissions_are_enough_and_no_more_than_enough(
     calls += _api(new_world(0))
     calls += _dropped(new_world(0))
     calls += _put_off(new_world(0))
+    in_parts = TransferConfig(multipart_threshold=1, use_threads=False)
+    monkeypatch.setattr("contact_imports.aws.report_files._ONE_PART_AT_A_TIME", in_parts)
+    calls += _broken_off(new_world(0))
     needed = set(needed_by(calls)) | set(needed_by_lambda())
     for function, action, resource in tuple(needed):
         # With this permission, S3 answers 404 for a deleted object, without it 403: see the test below.
@@ -159,6 +165,29 @@ def _dropped(world: World) -> list[Call]:
     world.poison = POISON
     world.events.append((pipeline.drop(f"drop/{project}/e.csv", CONTENT, dry_run="true"), 0))
     world.finish()
+    return [call for invocation in world.calls.invocations for call in invocation]
+
+
+def _broken_off(world: World) -> list[Call]:
+    """Managed uploads and copies, each of whose calls fails once: then the SDK makes calls of its own."""
+    failed: list[str] = []
+
+    def fail_once(operation: str, method: Callable[..., Any]) -> Callable[[dict[str, Any]], Any]:
+        def answer(arguments: dict[str, Any]) -> Any:
+            if operation in failed:
+                return method(**arguments)
+            failed.append(operation)
+            raise ClientError({"Error": {"Code": "InternalError"}}, operation)
+
+        return answer
+
+    s3 = world.pipeline.s3
+    parts = ("CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload")
+    world.calls.answers |= {name: fail_once(name, getattr(s3, xform_name(name))) for name in parts}
+    key = f"drop/{new_project()}/f.csv"
+    world.events.append((world.pipeline.drop(key, CONTENT, dry_run="true"), 0))
+    world.finish()
+    assert set(failed) == set(parts)
     return [call for invocation in world.calls.invocations for call in invocation]
 
 

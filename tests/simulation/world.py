@@ -24,6 +24,7 @@ from botocore.response import StreamingBody
 from contact_imports.aws.imports_table import REPORT_DUE
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.jobs.apply_row_batch import RowBatchStores, handle_message
+from contact_imports.jobs.split_upload import NotAllSentError
 from contact_imports.messages.row_messages import RowBatch, decode_message
 from contact_imports.model.contact import Contact
 from contact_imports.model.errors import SplitChangedError
@@ -49,9 +50,11 @@ Poison = Literal["before it is applied", "after it was applied"]
 @dataclass(frozen=True)
 class Fault:
     """What happens to one invocation: it dies at `crash`, and then `after_crash` happens; or at a call, while
-    it waits, something else does (`meanwhile`: the call's number from 0, and what happens)."""
+    it waits, something else does (`meanwhile`: the call's number from 0, and what happens); or its time is what
+    `context` says."""
 
     crash: CrashPoint | None = None
+    context: Context = field(default_factory=Context)
     after_crash: Callable[[], None] | None = None
     meanwhile: tuple[int, Callable[[], None]] | None = None
 
@@ -192,7 +195,7 @@ class World:
         self.calls.trouble = self._trouble if self.trouble_share else None
         try:
             with self.calls.invocation(function, fault.crash, fault.meanwhile):
-                return handler(function).lambda_handler(event, Context())
+                return handler(function).lambda_handler(event, fault.context)
         except Crash:
             if fault.after_crash is not None:
                 fault.after_crash()
@@ -239,7 +242,7 @@ class World:
         event, tries = self.events.pop(0)
         try:
             self.invoke("processor", event, crash)
-        except (Crash, ClientError, SplitChangedError) as error:
+        except (Crash, ClientError, NotAllSentError, SplitChangedError) as error:
             if tries + 1 < PROCESSOR_TRIES:
                 self.events.append((event, tries + 1))
             else:

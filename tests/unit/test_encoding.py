@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import random
 
@@ -307,6 +308,37 @@ def test_the_encoding_is_decided_for_all_of_a_large_file_in_flat_memory() -> Non
         scan.add(b"".join(b"%d,Ren\xe9\n" % rng.randrange(10**9) for _ in range(20_000)))
     scan.finish()
     assert len(scan.sample) < 32 * 1024
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_file_is_read_on_where_its_first_western_name_comes_late(pack: type[bytes]) -> None:
+    rows = csv_of(*(f"Zoe {n}" for n in range(20_000)))
+    content = pack(rows.encode() + "z@example.com,René\n".encode("cp1252"))
+    reads: list[ContactFile] = []
+
+    def rows_of(file: ContactFile) -> list[list[str]]:
+        reads.append(file)
+        return [record for _, record in file.reader]
+
+    records = read_contact_file(lambda: stream(content), ImportOptions(COLUMN_MAP), rows_of)
+    assert records[-1] == ["z@example.com", "René"]
+    assert len(records) == 20_001
+    (file,) = reads
+    assert file.encoding == "cp1252"
+
+
+def test_a_file_that_began_as_utf_8_is_read_in_another_encoding_from_its_beginning() -> None:
+    # A degree sign in UTF-8, by chance; names in Windows-1252 come later.
+    names = ["5 °C".encode().decode("cp1252"), *(f"Zoe {n}" for n in range(20_000))]
+    names += ["René", "Müller", "José", "Zoë"]
+    records = read(csv_of(*names).encode("cp1252"))
+    assert [record[1] for record in records[1:]] == names
+
+
+def test_a_late_western_name_in_a_file_that_is_marked_as_utf_8_is_damage() -> None:
+    rows = csv_of(*(f"Zoe {n}" for n in range(20_000)))
+    content = b"\xef\xbb\xbf" + rows.encode() + "z@example.com,René\n".encode("cp1252")
+    assert "Line 20002 has bytes that are not UTF-8" in refusal(content).message
 
 
 def test_a_sample_is_of_the_whole_file() -> None:

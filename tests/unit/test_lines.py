@@ -53,3 +53,43 @@ def test_bytes_that_are_no_text_are_an_error() -> None:
     for content in (b"a\n\xff", b"a\xc3"):
         with pytest.raises(UnicodeDecodeError):
             list(Lines(io.BytesIO(content), "utf-8"))
+
+
+western = st.lists(
+    st.sampled_from([b"\n", b"\r", b"a", b"bcdefgh", b"\xe9", b"\xc3", b"\xa9", b"\x85"])
+)
+
+
+@given(western.map(b"".join), st.integers(1, 9))
+def test_a_file_that_was_ascii_is_read_on_in_the_encoding_that_is_found(
+    content: bytes, chunk: int
+) -> None:
+    found: list[str] = []
+
+    def find() -> str:
+        found.append("cp1252")
+        return "cp1252"
+
+    with patch.object(module, "_CHUNK_BYTES", chunk):
+        lines = Lines(io.BytesIO(content), "utf-8", find)
+        try:
+            text = "".join(lines)
+        except UnicodeDecodeError:
+            # Some of it was read as UTF-8, and would be something else in the other encoding.
+            assert not content.decode(errors="ignore").isascii()
+            return
+    assert text == content.decode(lines.encoding)
+    assert found == ([] if lines.encoding == "utf-8" else ["cp1252"])
+
+
+def test_a_file_that_was_not_ascii_is_not_read_on() -> None:
+    with patch.object(module, "_CHUNK_BYTES", 4):
+        lines = Lines(io.BytesIO("é\nab".encode() + b"\xe9"), "utf-8", lambda: "cp1252")
+        with pytest.raises(UnicodeDecodeError):
+            list(lines)
+
+
+def test_a_file_is_not_read_on_in_an_encoding_without_ascii() -> None:
+    lines = Lines(io.BytesIO(b"ab\xff"), "utf-8", lambda: "utf-16")
+    with pytest.raises(UnicodeDecodeError):
+        list(lines)

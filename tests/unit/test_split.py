@@ -5,7 +5,7 @@ from zlib import crc32
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contact_imports.files.records import Block, Record
@@ -16,7 +16,6 @@ from contact_imports.files.split import (
     Repeats,
     SplitDigest,
     choose_partition_count,
-    email_of,
     mapped_cells,
     row_batches,
 )
@@ -196,26 +195,43 @@ def test_a_batch_has_at_most_so_many_bytes() -> None:
     assert all(len(batch.rows) <= MAX_BATCH_BYTES + MAX_BATCH_ROWS for batch in sent)
 
 
-@settings(deadline=None)  # 32 MiB are made anew for each example
-@given(st.lists(st.sampled_from([f"{n}@example.com" for n in range(30)])))
-def test_repeats_are_all_known(emails: list[str]) -> None:
-    repeats = Repeats()
-    for email in emails:
-        repeats.add(email)
-    repeated = {email for email in emails if emails.count(email) > 1}
-    assert {email for email in set(emails) if email in repeats} == repeated
+@given(
+    st.lists(st.sampled_from([f"{n}@example.com" for n in range(30)])),
+    st.sampled_from([0, 1, 5_000_000]),
+    st.integers(1, 3),
+)
+def test_repeats_are_all_known(emails: list[str], size: int, partitions: int) -> None:
+    records = [(n, ["", "", email]) for n, email in enumerate(emails, 2)]
+    hashes = [
+        batch.hashes
+        for batch in row_batches(blocks(records), COLUMNS, partitions, with_hashes=True)
+    ]
+    repeats = Repeats(size)
+    for some in hashes:
+        repeats.add(some)
+    repeated = {n for n, record in records if emails.count(record[2]) > 1}
+    assert {n for some in hashes for n in repeats.numbers(some)} == repeated
 
 
 def test_rows_of_repeated_emails_are_marked_where_it_was_asked_for() -> None:
     records = [
         (n, ["", "", email]) for n, email in enumerate(("a@x.org", "b@x.org", "A@x.org "), 2)
     ]
-    repeats = Repeats()
-    for _, record in records:
-        repeats.add(email_of(record, COLUMNS))
-    marked = [batch.repeated for batch in row_batches(blocks(records), COLUMNS, 1, repeats)]
-    assert marked == [(2, 4)]
-    assert [batch.repeated for batch in row_batches(blocks(records), COLUMNS, 1)] == [()]
+    (batch,) = row_batches(blocks(records), COLUMNS, 1, with_hashes=True)
+    repeats = Repeats(100)
+    repeats.add(batch.hashes)
+    assert repeats.numbers(batch.hashes) == [2, 4]
+    (plain,) = row_batches(blocks(records), COLUMNS, 1)
+    assert not plain.hashes
+
+
+def test_a_row_is_marked_whatever_its_number() -> None:
+    # The numbers of the largest file's records, blank lines included, take 33 bits.
+    records = [(n, ["", "", "a@x.org"]) for n in (2, 5 * 1024**3)]
+    (batch,) = row_batches(blocks(records), COLUMNS, 1, with_hashes=True)
+    repeats = Repeats(100)
+    repeats.add(batch.hashes)
+    assert repeats.numbers(batch.hashes) == [2, 5 * 1024**3]
 
 
 ROWS: list[list[str]] = [[f"Name {n}", "plan", f"{n}@example.com"] for n in range(20)]

@@ -249,6 +249,10 @@ class ImportTable:
             condition="attribute_not_exists(partitionCount)",
         )
 
+    def set_sent(self, import_id: str, batches: int) -> None:
+        """Notes that so many of the file's row batches, from the first on, are in the row queue."""
+        self._update_open(import_id, "sentBatches = :sent", {":sent": batches})
+
     def fail(self, import_id: str, error: str, now: datetime) -> bool:
         """Fails an import of which no row was sent; False if it has ended, or rows were sent."""
         return self._end(
@@ -516,6 +520,7 @@ def _to_import(item: Item, partitions: Sequence[Item]) -> Import:
         dropped_key=values.get("droppedKey"),
         encoding=values.get("encoding"),
         split=_to_split(values),
+        sent_batches=values.get("sentBatches", 0),
         failure=values.get("failure"),
         error=values.get("error"),
         completed_at=(

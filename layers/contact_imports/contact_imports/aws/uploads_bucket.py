@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.errors import MessageError
@@ -51,10 +51,6 @@ class UploadRefusedError(Exception):
             f"The file cannot be read: S3 refuses it ({code}). Store it in a class that can be read at once, "
             "encrypted with the bucket's own key (not SSE-C, nor another KMS key)."
         )
-
-
-class OutOfTimeError(Exception):
-    """The time is over in which an object was to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +125,9 @@ class Uploads:
         Reading also raises UploadGoneError, if the object was deleted or replaced, UploadRefusedError, if it cannot
         be read, and OutOfTimeError, once there is no time left.
         """
-        chunks = _in_time(
-            object_chunks(lambda offset: self._body(upload, offset), upload.size), has_time
-        )
+        chunks = object_chunks(lambda offset: self._body(upload, offset), upload.size)
         stored = io.BufferedReader(ByteStream(chunks), buffer_size=256 * 1024)
-        return PlainFile(stored, upload.size)
+        return PlainFile(stored, upload.size, has_time)
 
     def _body(self, upload: Upload, offset: int, end: int | None = None) -> StreamingBody:
         """The object's bytes from `offset` on, to `end`, or, if the server ignores ranges, to its own end."""
@@ -154,13 +148,6 @@ class Uploads:
             for start in range(0, offset, CHUNK_BYTES):
                 body.read(min(CHUNK_BYTES, offset - start))
         return body
-
-
-def _in_time(chunks: Iterator[bytes], has_time: Callable[[], bool]) -> Iterator[bytes]:
-    for chunk in chunks:
-        yield chunk
-        if not has_time():
-            raise OutOfTimeError
 
 
 def import_of_key(key: str) -> ImportKey | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 _CHUNK_BYTES = 32 * 1024
 """More takes longer: the records of a chunk then are no longer in the processor's cache."""
+
+_WITH_ASCII = ("cp1252",)
+"""Of the encodings that are found in files, those in which ASCII is the same as in UTF-8."""
 
 _OTHER_BREAKS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 """What str.splitlines takes for the end of a line besides a line feed and a return."""
@@ -17,12 +20,19 @@ _OTHER_BREAKS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 class Lines:
     """The lines from where a reader is, with their ends: a line feed, a return, or both.
 
-    Iterating begins there each time. Raises UnicodeDecodeError where the file is not in the encoding.
+    Iterating begins there each time. Where the file is not in the encoding, but was ASCII until there, it is read on in
+    the encoding that `find_other` returns, if that has ASCII in it: `encoding` is the one that the file is read in now.
+    Otherwise raises UnicodeDecodeError.
     """
 
-    def __init__(self, file: BinaryIO, encoding: str) -> None:
+    def __init__(
+        self, file: BinaryIO, encoding: str, find_other: Callable[[], str] | None = None
+    ) -> None:
+        self.encoding = encoding
         self._file = file
+        self._find_other = find_other
         self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._is_ascii = True
         self._begun: list[str] = []
         self._held: list[str] = []
         self._at = 0
@@ -53,7 +63,7 @@ class Lines:
         held = len(self._held)
         while not self._ended:
             chunk = self._file.read(_CHUNK_BYTES)
-            text = self._decoder.decode(chunk, not chunk)
+            text = self._decode(chunk)
             self._ended = not chunk
             # A return may be half of an end.
             if self._begun and self._begun[-1].endswith("\r"):
@@ -69,6 +79,24 @@ class Lines:
             if len(self._held) > held:
                 return True
         return False
+
+    def _decode(self, chunk: bytes) -> str:
+        """The text of the next bytes, which are the last ones where there are none."""
+        try:
+            text = self._decoder.decode(chunk, not chunk)
+        except UnicodeDecodeError:
+            if not self._is_ascii or self._find_other is None:
+                raise
+            other = self._find_other()
+            if other not in _WITH_ASCII:
+                raise
+            # The first bytes of a character, as UTF-8 has it, that began with the chunk before.
+            undecoded, _ = self._decoder.getstate()
+            self.encoding, self._find_other = other, None
+            self._decoder = codecs.getincrementaldecoder(other)()
+            return self._decoder.decode(undecoded + chunk, not chunk)
+        self._is_ascii = self._is_ascii and text.isascii()
+        return text
 
 
 def _split(text: str) -> list[str]:

@@ -6,6 +6,7 @@ import gzip
 import io
 import re
 import zlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from contact_imports.model.errors import FileError
@@ -26,16 +27,27 @@ ISO_2022_ESCAPE = re.compile(rb"\x1b\$[@AB(]|\x1b\([IJ]")
 https://www.rfc-editor.org/rfc/rfc1468"""
 
 
+class OutOfTimeError(Exception):
+    """The time is over in which a file was to be read."""
+
+
 class PlainFile(io.RawIOBase):
     """A file of `stored_bytes` as a stream, unpacked if it is gzip.
 
     `size` is the number of bytes read so far. `has_iso_2022` says whether there were escape sequences of ISO 2022
     among them. Raises FileError if the stored file is over the limit. Reading raises FileError if gzip is damaged or
-    unpacks to more than the limits, and if there is no line end within MAX_LINE_BYTES.
+    unpacks to more than the limits, and if there is no line end within MAX_LINE_BYTES. Raises OutOfTimeError once
+    there is no time left.
     """
 
-    def __init__(self, stored: io.BufferedReader[Any], stored_bytes: int) -> None:
+    def __init__(
+        self,
+        stored: io.BufferedReader[Any],
+        stored_bytes: int,
+        has_time: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.size = 0
+        self._has_time = has_time
         self.has_iso_2022 = False
         self._head = b""
         self._line_ends = (b"\n", b"\r")
@@ -86,6 +98,9 @@ class PlainFile(io.RawIOBase):
         return count
 
     def _read_source(self, view: memoryview) -> int:
+        # Here and not by chunk of the object: a chunk of gzip may unpack to what takes minutes to read.
+        if not self._has_time():
+            raise OutOfTimeError
         try:
             count: int = self._source.readinto(view)
         except (EOFError, zlib.error, gzip.BadGzipFile):

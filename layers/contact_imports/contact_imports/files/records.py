@@ -53,14 +53,20 @@ class RecordReader:
     `line` is the line where the last returned record starts, from 1. A row whose quoting is malformed is a
     MalformedRecord, if the damage provably ends with its line. Reading raises FileError where it cannot go on: at a
     quote that is never closed or may have swallowed records, and at an oversized cell. It raises UnicodeDecodeError if
-    the file is not in this encoding.
+    the file is not in this encoding, nor in the one that `find_other` returns: see `Lines`.
 
     csv.reader reads a block of records if its result is sure to follow the rule in `quoting`. Otherwise `quoting` reads
     the block.
     """
 
-    def __init__(self, file: BinaryIO, encoding: str, delimiter: str) -> None:
-        self._at = Lines(file, encoding)
+    def __init__(
+        self,
+        file: BinaryIO,
+        encoding: str,
+        delimiter: str,
+        find_other: Callable[[], str] | None = None,
+    ) -> None:
+        self._at = Lines(file, encoding, find_other)
         self._delimiter = delimiter
         self._quote_after_blank, self._quote_after_margin = _quotes_after_blanks(delimiter)
         self._escape_pairs = ('\\"', "\\\\", "\\" + delimiter)
@@ -88,6 +94,11 @@ class RecordReader:
         """
         self._shape = Shape(width, email)
         self._escaped = escaped
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of what was read so far."""
+        return self._at.encoding
 
     def __iter__(self) -> Iterator[Record]:
         """Every record with its number, from 1, blank lines (no cells) included."""

@@ -7,6 +7,7 @@ after an upgrade shows the digest of the row batches.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -15,7 +16,6 @@ from zlib import crc32
 
 from orjson import OPT_APPEND_NEWLINE, dumps
 
-from contact_imports.files.bit_set import BitSet
 from contact_imports.files.quoting import MalformedRecord
 from contact_imports.files.records import Block, is_blank
 from contact_imports.files.table_end import check_same_table
@@ -38,8 +38,14 @@ and takes messages of up to 1 MiB. MAX_ROW_BYTES is less than this, so that ever
 Both numbers are of new imports: they are recorded with an import, and whatever reads its file again uses those.
 """
 
-_REPEAT_BITS = 2**27
-"""Two sets of 16 MiB. With 10 million emails, one in 13 is wrongly taken for a repeated one."""
+_REPEAT_BITS_LEAST, _REPEAT_BITS_MOST = 2**20, 2**30
+"""Of each of the two sets: 128 KiB to 128 MiB. A file has at least as many bits as bytes, up to 1 GiB: of 10 million
+emails in such a file, one in a hundred is wrongly taken for a repeated one, and of MAX_ROWS one in 11."""
+
+_HASH_BITS = 30
+_HASH_MASK = 2**_HASH_BITS - 1
+"""A row's hash has as many bits as there are in the largest set. That leaves 34 of 64 for the row's number: a file of
+blank lines has more than 2**32 records."""
 
 _NO_EMAIL = ("",)
 """Instead of the mapped cells of a record that is to be looked at more closely."""
@@ -101,28 +107,35 @@ def cells_beyond(record: list[str], columns: Columns) -> list[str]:
 
 
 class Repeats:
-    """The emails, by identity, that a file has more than once, and by chance a few others.
+    """Which rows have an email, by identity, that the file has more than once, and by chance a few others.
 
-    It keeps two bits for the hash of each email, so its size is fixed, however many emails the file has.
+    It keeps two bits for the hash of each email, so its size is fixed, however many emails the file has. A row is
+    known by its number and its email's hash in one integer of 64 bits: see `EncodedBatch`.
     """
 
-    def __init__(self) -> None:
-        self._once = BitSet(_REPEAT_BITS)
-        self._more = BitSet(_REPEAT_BITS)
+    def __init__(self, file_bytes: int) -> None:
+        """No emails yet, of a file of about `file_bytes`."""
+        wanted = 1 << max(file_bytes - 1, 0).bit_length()
+        bits = min(max(wanted, _REPEAT_BITS_LEAST), _REPEAT_BITS_MOST)
+        self._mask = bits - 1
+        self._once = bytearray(bits // 8)
+        self._more = bytearray(bits // 8)
 
-    def add(self, email: str) -> None:
-        """Adds an email that was read."""
-        place = self._place(email)
-        if place in self._once:
-            self._more.add(place)
-        self._once.add(place)
+    def add(self, rows: Iterable[int]) -> None:
+        """Adds rows that were read."""
+        once, more, mask = self._once, self._more, self._mask
+        for row in rows:
+            place = row & mask
+            at, bit = place >> 3, 1 << (place & 7)
+            if once[at] & bit:
+                more[at] |= bit
+            else:
+                once[at] |= bit
 
-    def __contains__(self, email: str) -> bool:
-        return self._place(email) in self._more
-
-    @staticmethod
-    def _place(email: str) -> int:
-        return crc32(email.encode()) % _REPEAT_BITS
+    def numbers(self, rows: Iterable[int]) -> list[int]:
+        """The numbers of those of the rows whose email is repeated; complete once all rows of the file were added."""
+        more, mask = self._more, self._mask
+        return [row >> _HASH_BITS for row in rows if more[(row & mask) >> 3] & 1 << (row & 7)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +144,8 @@ class EncodedBatch:
 
     `seq` numbers the partition's batches from 0. `last` marks the partition's last batch. `count` is the number of rows.
     `rows` is a JSON array of [row number, mapped cells]; `rejected` is a JSON array of [row number, code, message] for
-    rows that are already failed. `repeated` has the numbers of rows whose email occurs elsewhere in the file; it is
-    empty if the caller did not pass `repeats`.
+    rows that are already failed. If the caller asked for `hashes`, they have for each row a number of 64 bits: the
+    row's number, and in the lowest _HASH_BITS the hash of its email's identity.
     """
 
     partition: int
@@ -141,7 +154,7 @@ class EncodedBatch:
     count: int
     rows: bytes
     rejected: bytes
-    repeated: tuple[int, ...] = ()
+    hashes: array[int]
 
 
 class SplitDigest:
@@ -178,16 +191,17 @@ class _OpenBatch:
     count: int = 0
     rows: bytearray = field(default_factory=bytearray)
     rejected: bytearray = field(default_factory=bytearray)
-    repeated: list[int] = field(default_factory=list)
+    hashes: array[int] = field(default_factory=lambda: array("Q"))
 
 
 def row_batches(
     blocks: Iterable[Block],
     columns: Columns,
     partitions: int,
-    repeats: Repeats | None = None,
     header: Sequence[str] = (),
     limits: BatchLimits | None = None,
+    *,
+    with_hashes: bool = False,
 ) -> Iterator[EncodedBatch]:
     """The records after the header as row batches, with the limits of new imports unless others are given. Every
     partition has exactly one `last` batch.
@@ -238,7 +252,8 @@ def row_batches(
                     )
                 else:
                     encoded = dumps((number, checked), None, OPT_APPEND_NEWLINE)
-            partition = crc32(email) % partitions
+            hashed = crc32(email)
+            partition = hashed % partitions
             batch = filling[partition]
             count = batch.count
             if count >= max_rows or (count and len(batch.rows) + len(encoded) > max_bytes):
@@ -246,8 +261,8 @@ def row_batches(
                 batch = filling[partition] = _OpenBatch(seq=batch.seq + 1)
                 count = 0
             batch.count = count + 1
-            if repeats is not None and email.decode() in repeats:
-                batch.repeated.append(number)
+            if with_hashes:
+                batch.hashes.append(number << _HASH_BITS | hashed & _HASH_MASK)
             if rejected is None:
                 batch.rows += encoded
             else:
@@ -270,6 +285,4 @@ def _encode(partition: int, batch: _OpenBatch, *, last: bool) -> EncodedBatch:
     rows, rejected = (
         b"[%s]" % lines[:-1].replace(b"\n", b",") for lines in (batch.rows, batch.rejected)
     )
-    return EncodedBatch(
-        partition, batch.seq, last, batch.count, rows, rejected, tuple(batch.repeated)
-    )
+    return EncodedBatch(partition, batch.seq, last, batch.count, rows, rejected, batch.hashes)

@@ -19,7 +19,7 @@ from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.report_files import ReportFiles, result_key
 from contact_imports.aws.retry import StillUnprocessedError
-from contact_imports.aws.uploads_bucket import OutOfTimeError, UploadGoneError, Uploads
+from contact_imports.aws.uploads_bucket import UploadGoneError, Uploads
 from contact_imports.files.contact_file import ContactFile, open_contact_file
 from contact_imports.files.failed_rows import (
     PAGE_ROWS,
@@ -29,6 +29,7 @@ from contact_imports.files.failed_rows import (
     failed_rows,
     spreadsheet_report,
 )
+from contact_imports.files.plain_file import OutOfTimeError
 from contact_imports.jobs.list_imports import import_entry
 from contact_imports.model import limits
 from contact_imports.model.errors import SplitChangedError

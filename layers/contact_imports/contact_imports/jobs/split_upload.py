@@ -1,8 +1,10 @@
-"""Splits an uploaded file into row batches: reads the file to its end, then sends them."""
+"""Splits an uploaded file into row batches: reads the file to its end, then sends them, in the time that there is."""
 
 from __future__ import annotations
 
 import errno
+from array import array
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from tempfile import TemporaryFile
@@ -18,23 +20,21 @@ from contact_imports.aws.uploads_bucket import (
     Uploads,
     import_of_key,
 )
-from contact_imports.files.contact_file import (
-    ContactFile,
-    open_contact_file,
-    read_contact_file,
-)
+from contact_imports.files.contact_file import ContactFile, read_contact_file
 from contact_imports.files.encoding import UTF_8
+from contact_imports.files.plain_file import OutOfTimeError
 from contact_imports.files.split import (
+    EncodedBatch,
     Repeats,
     SplitDigest,
     choose_partition_count,
-    email_of,
     new_batch_limits,
     row_batches,
 )
 from contact_imports.jobs.create_dropped_import import record_dropped, refuse_misplaced
 from contact_imports.jobs.end_import import GONE, stop_import
-from contact_imports.messages.row_messages import encode_row_batch
+from contact_imports.messages.row_messages import encode_row_batch, with_repeated
+from contact_imports.model import limits
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.errors import FileError, SplitChangedError
 from contact_imports.model.import_job import Import, Split, Upload
@@ -43,10 +43,25 @@ from contact_imports.model.notes import Note
 _TOO_MANY_ROWS = "The file has more rows than the processor can hold. Split it into smaller files."
 
 _BUFFER_BYTES = 1024 * 1024
-"""The buffer of the temporary file: with a smaller one, a line of 100 KB is read in many pieces."""
+"""The buffer of a temporary file: with a smaller one, a line of 100 KB is read in many pieces."""
+
+_ROUNDED_ROWS = 1_000
+"""People are told thousands of rows."""
 
 _GZIP_USUAL_RATIO = 5
 """How many times larger a gzip file of contacts usually is once unpacked; its real size is known only after reading."""
+
+
+class NotAllSentError(Exception):
+    """The time is over, and not all row batches are sent. The next try sends the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorTime:
+    """Whether there is still time to read a file, and to send its row batches, which takes a part of the time too."""
+
+    to_read: Callable[[], bool]
+    to_send: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +96,15 @@ def process_upload(
     tags: TagTable,
     queue: RowQueue,
     now: datetime,
+    time: ProcessorTime,
     layer: str = "",
 ) -> ProcessedUpload:
     """Imports one uploaded object; safe to run again, and more than once at a time, for the same object.
 
-    A file that cannot be imported fails its import. Errors of AWS are raised, so that Lambda delivers the event again.
-    So is SplitChangedError, if another version of the code has begun the import and this one splits the file otherwise:
-    the next try may be that version's again. `layer` is the version of the code.
+    A file that cannot be imported, or not read in time, fails its import. Errors of AWS are raised, so that Lambda
+    delivers the event again; so is NotAllSentError, and then the next try goes on where this one stopped, and
+    SplitChangedError, if another version of the code has begun the import and this one splits the file otherwise: the
+    next try may be that version's again. `layer` is the version of the code.
     """
     key = import_of_key(upload.key)
     if key is None:
@@ -103,8 +120,12 @@ def process_upload(
         return ProcessedUpload("nothing to do", import_id)
     try:
         # Nothing is sent before the end of the file: a file that breaks half-way imports nothing.
-        with TemporaryFile("w+b", _BUFFER_BYTES) as messages:
-            split = _split_file(upload, uploads, job, messages)
+        with (
+            TemporaryFile("w+b", _BUFFER_BYTES) as bodies,
+            TemporaryFile("w+b", _BUFFER_BYTES) as hashes,
+        ):
+            batches = _StoredBatches(bodies, hashes)
+            split = _split_file(upload, uploads, job, batches, time)
             if job.split is None:
                 _start(imports, tags, job, split, layer, now)
                 # Another processor may have recorded its split first; that one counts.
@@ -112,9 +133,12 @@ def process_upload(
                 if job is None or job.ended or job.split is None:
                     return ProcessedUpload("nothing to do", import_id)
                 if job.split.digest != split.split.digest:
-                    split = _split_file(upload, uploads, job, messages)
+                    split = _split_file(upload, uploads, job, batches, time)
             _check_same_split(job, split)
-            _send(import_id, messages, queue)
+            sent = _send(job, batches, queue, time)
+        if sent < split.batch_count:
+            imports.set_sent(import_id, sent)
+            raise NotAllSentError(f"{sent} of {split.batch_count} row batches are sent")
     except FileError as error:
         if job is not None and job.split is not None:
             raise SplitChangedError from error
@@ -134,30 +158,73 @@ def process_upload(
     return ProcessedUpload("sent", import_id, job.counts.total, split.batch_count)
 
 
-def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[bytes]) -> SplitFile:
-    """Reads a file to its end and writes each row batch as one line of `messages`.
+class _StoredBatches:
+    """Row batches on disk, in file order, until the file was read to its end."""
 
-    Raises FileError where it cannot be imported.
+    def __init__(self, bodies: IO[bytes], hashes: IO[bytes]) -> None:
+        self._bodies = bodies
+        self._hashes = hashes
+        self._repeats: Repeats | None = None
+
+    def clear(self, repeats: Repeats | None) -> None:
+        """Drops all batches. The next ones are those of a dry run if `repeats` is given."""
+        for file in (self._bodies, self._hashes):
+            file.seek(0)
+            file.truncate()
+        self._repeats = repeats
+
+    def add(self, batch: EncodedBatch, body: bytes) -> None:
+        """Adds a batch: its message's body, which is one line, and for a dry run its rows' hashes."""
+        self._bodies.write(b"%d %d %d %s\n" % (batch.partition, batch.seq, batch.count, body))
+        if self._repeats is not None:
+            self._repeats.add(batch.hashes)
+            self._hashes.write(batch.hashes.tobytes())
+
+    def __iter__(self) -> Iterator[tuple[int, int, bytes]]:
+        """The batches' partitions, numbers and bodies. In a dry run's, repeated rows are marked."""
+        self._bodies.seek(0)
+        self._hashes.seek(0)
+        for line in self._bodies:
+            partition, seq, count, body = line[:-1].split(b" ", 3)
+            if self._repeats is not None:
+                hashes = array("Q")
+                hashes.fromfile(self._hashes, int(count))
+                body = with_repeated(body, self._repeats.numbers(hashes))
+            yield int(partition), int(seq), body
+
+
+def _split_file(
+    upload: Upload, uploads: Uploads, job: Import, batches: _StoredBatches, time: ProcessorTime
+) -> SplitFile:
+    """Reads a file to its end and stores its row batches in `batches`.
+
+    Raises FileError where it cannot be imported, or not be read in time.
     """
+    rows = 0
 
     def split(file: ContactFile) -> SplitFile:
-        # An earlier try with another encoding may have written batches.
-        messages.seek(0)
-        messages.truncate()
-        repeats = _find_repeats(upload, uploads, job, file)
+        nonlocal rows
         size = upload.size * (_GZIP_USUAL_RATIO if file.stream.is_gzip else 1)
         begun = job.split or Split(choose_partition_count(size), new_batch_limits())
         digest = SplitDigest(file.columns)
+        # An earlier try with another encoding may have written batches.
+        batches.clear(Repeats(size) if job.options.dry_run else None)
         rows = batch_count = 0
         table_rows = file.rows()
         for batch in row_batches(
-            table_rows, file.columns, begun.partition_count, repeats, file.header, begun.limits
+            table_rows,
+            file.columns,
+            begun.partition_count,
+            file.header,
+            begun.limits,
+            with_hashes=job.options.dry_run,
         ):
             digest.add(batch)
-            body = encode_row_batch(job, file.columns.fields, batch)
-            messages.write(b"%d %d %s\n" % (batch.partition, batch.seq, body))
+            batches.add(batch, encode_row_batch(job, file.columns.fields, batch))
             rows += batch.count
             batch_count += 1
+            if rows > limits.MAX_ROWS:
+                raise FileError("UNREADABLE_FILE", _too_many_rows())
         return SplitFile(
             rows=rows,
             batch_count=batch_count,
@@ -172,20 +239,26 @@ def _split_file(upload: Upload, uploads: Uploads, job: Import, messages: IO[byte
     # An import that was begun goes on in the encoding that was found then; UTF-8 is found without being named.
     found = job.encoding if job.encoding != UTF_8 else None
     options = replace(job.options, encoding=found or job.options.encoding)
-    return read_contact_file(lambda: uploads.open(upload), options, split)
+    try:
+        return read_contact_file(lambda: uploads.open(upload, time.to_read), options, split)
+    except OutOfTimeError:
+        if job.split is not None:
+            # Rows may have been sent, and the next try may have enough time.
+            raise
+        raise FileError("UNREADABLE_FILE", _too_slow(rows)) from None
 
 
-def _find_repeats(
-    upload: Upload, uploads: Uploads, job: Import, file: ContactFile
-) -> Repeats | None:
-    """For a dry run, which emails the file has more than once."""
-    if not job.options.dry_run:
-        return None
-    same = open_contact_file(uploads.open(upload), job.options, file.encoding)
-    repeats = Repeats()
-    for _, record in same.reader:
-        repeats.add(email_of(record, same.columns))
-    return repeats
+def _too_many_rows() -> str:
+    return f"The file has more than {limits.MAX_ROWS:,} rows. Split it into files of at most that many."
+
+
+def _too_slow(rows: int) -> str:
+    """The reason of a file that takes too long, of which `rows` were read in time."""
+    message = "The file takes longer to read than the processor may run."
+    rounded = rows // _ROUNDED_ROWS * _ROUNDED_ROWS
+    if not rounded:
+        return f"{message} Split it into smaller files."
+    return f"{message} Split it into files of at most {rounded:,} rows."
 
 
 def _start(
@@ -221,9 +294,15 @@ def _check_same_split(job: Import, split: SplitFile) -> None:
         raise SplitChangedError
 
 
-def _send(import_id: str, messages: IO[bytes], queue: RowQueue) -> None:
-    messages.seek(0)
-    with OrderedSender(queue, import_id) as sender:
-        for line in messages:
-            partition, seq, body = line[:-1].split(b" ", 2)
-            sender.send(int(partition), int(seq), body.decode())
+def _send(job: Import, batches: _StoredBatches, queue: RowQueue, time: ProcessorTime) -> int:
+    """Sends the row batches that an earlier try has not sent, while there is time; returns how many, from the first
+    on, are in the queue now."""
+    sent = 0
+    with OrderedSender(queue, job.id) as sender:
+        for partition, seq, body in batches:
+            if sent >= job.sent_batches:
+                if not time.to_send():
+                    break
+                sender.send(partition, seq, body.decode())
+            sent += 1
+    return sent

@@ -9,6 +9,7 @@ They cross upgrades: while a new version is deployed, or taken back, functions g
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
@@ -112,6 +113,11 @@ def _refuse_newer(message: _Versioned | _Message) -> None:
         raise NewerMessageError(f"version {message.version} is newer than {VERSION}")
 
 
+def with_repeated(body: bytes, numbers: Sequence[int]) -> bytes:
+    """A row batch's body with the numbers of its rows whose email occurs elsewhere in the file."""
+    return b'%s,"repeated":%s}' % (body[:-1], msgspec.json.encode(numbers))
+
+
 def encode_partition_end(end: PartitionEnd) -> str:
     """The message's body."""
     return msgspec.json.encode(end).decode()
@@ -132,7 +138,6 @@ def encode_row_batch(job: Import, fields: tuple[str, ...], batch: EncodedBatch) 
             "onBlank": job.options.on_blank,
             "tags": job.options.tags,
             "dryRun": job.options.dry_run,
-            "repeated": batch.repeated,
         }
     )
     body = b'%s,"rows":%s,"rejected":%s}' % (envelope[:-1], batch.rows, batch.rejected)

@@ -142,6 +142,7 @@ class Counts:
 @dataclass(frozen=True, slots=True)
 class Import:
     """One import. `split` is None until its file was checked, `upload` until a processor claimed it.
+    `sent_batches` says how many of the file's row batches are surely in the row queue, from the first on.
 
     `dropped_key` is the object that was dropped into the bucket, None for the API's imports. `reported`
     says that the report and the results are there that follow its end, `followed` that the event was sent as
@@ -158,6 +159,7 @@ class Import:
     dropped_key: str | None = None
     encoding: str | None = None
     split: Split | None = None
+    sent_batches: int = 0
     failure: str | None = None
     error: str | None = None
     completed_at: datetime | None = None

@@ -24,6 +24,11 @@ MAX_FIELD_BYTES = 65_536
 MAX_COLUMNS = 1_000
 """Columns of a file."""
 
+MAX_ROWS = 100_000_000
+"""Rows of one file. The processor reads and sends the rows of one within the 15 minutes that Lambda gives, on a CPU
+that is half as slow again as the one that measured it (`python -m bench.giants`; docs/cost-and-speed.md has the figures).
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html"""
+
 MAX_CELL_CHARS = 1_000_000
 """One cell of a file. A larger one fails the file; usually a quote was never closed."""
 

@@ -1,0 +1,135 @@
+"""Files that take longer than a processor may run, and files with more rows than it may have."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from contact_imports.aws.uploads_bucket import Uploads
+from contact_imports.files.plain_file import PlainFile
+from contact_imports.model import limits
+from contact_imports.model.column_map import ColumnMap
+from contact_imports.model.errors import FileError
+from contact_imports.model.import_job import Import, ImportOptions, Status
+from tests.events import Context, handler
+from tests.oracle import counts_of, expected
+from tests.pipeline import Pipeline
+
+OPTIONS = ImportOptions(ColumnMap(email="Email", name="Name"))
+ROWS = 40_000
+CONTENT = b"Email,Name\n" + b"".join(b"c%d@example.com,Name\n" % n for n in range(ROWS))
+
+ENOUGH_FOR_A_PART = 6
+"""Reads of 256 KiB at most."""
+
+
+@dataclass
+class TimeToRead(Context):
+    """A context whose time is over after it was asked for so often."""
+
+    asked: int = 0
+
+    def get_remaining_time_in_millis(self) -> int:
+        self.asked -= 1
+        enough: int = handler("processor").READING_ENDS_BEFORE_TIMEOUT_MS + 1
+        return enough if self.asked >= 0 else enough - 1
+
+
+def processed(pipeline: Pipeline, project: str, content: bytes, context: Context) -> Import:
+    job, event = pipeline.accept(project, content, OPTIONS)
+    handler("processor").lambda_handler(event, context)
+    return pipeline.finish(job)
+
+
+def check_nothing_was_imported(pipeline: Pipeline, ended: Import) -> None:
+    assert ended.status is Status.FAILED
+    assert set(ended.counts.as_dict().values()) == {0}
+    assert pipeline.messages() == []
+    assert pipeline.contacts_of(ended.project_id) == {}
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_file_that_is_not_read_in_time_is_refused_with_how_to_split_it(
+    pipeline: Pipeline, project: str, pack: type[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contact_imports.files.split.PARTITION_BYTES", 2**30)
+    ended = processed(pipeline, project, pack(CONTENT), TimeToRead("test", asked=ENOUGH_FOR_A_PART))
+    check_nothing_was_imported(pipeline, ended)
+    said = (
+        "The file takes longer to read than the processor may run. Split it into files of at most "
+    )
+    error = ended.error or ""
+    assert error.startswith(said)
+    rows = int(error.removeprefix(said).removesuffix(" rows.").replace(",", ""))
+    assert 0 < rows < ROWS
+    assert rows % 1_000 == 0
+
+
+def test_a_file_of_which_no_row_was_read_in_time_is_refused(
+    pipeline: Pipeline, project: str
+) -> None:
+    ended = processed(pipeline, project, CONTENT, TimeToRead("test"))
+    check_nothing_was_imported(pipeline, ended)
+    assert (
+        ended.error
+        == "The file takes longer to read than the processor may run. Split it into smaller files."
+    )
+
+
+def test_a_file_that_was_started_is_tried_again_when_reading_takes_too_long(
+    pipeline: Pipeline, project: str
+) -> None:
+    # Whoever read it in time once may do so again; its rows that were sent are being imported.
+    job, event = pipeline.accept(project, CONTENT, OPTIONS)
+    pipeline.process(event)
+    with pytest.raises(FileError, match="takes longer to read"):
+        handler("processor").lambda_handler(event, TimeToRead("test", asked=ENOUGH_FOR_A_PART))
+    assert not pipeline.get(job).ended
+    pipeline.take_all()
+
+
+def test_the_limit_of_rows_is_above_what_the_largest_file_of_usual_rows_has() -> None:
+    usual_row_bytes = 105  # of the sample that the measurements are made with
+    assert limits.MAX_FILE_BYTES / usual_row_bytes < limits.MAX_ROWS
+
+
+@pytest.mark.parametrize("rows", [9, 10, 11])
+def test_a_file_has_at_most_so_many_rows(
+    pipeline: Pipeline, project: str, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contact_imports.model.limits.MAX_ROWS", 10)
+    monkeypatch.setattr("contact_imports.files.split.MAX_BATCH_ROWS", 3)
+    # Blank lines and the header are no rows.
+    content = b"Email,Name\n" + b"\n".join(b"c%d@example.com,n\n" % n for n in range(rows))
+    ended = pipeline.run(project, content, OPTIONS)
+    if rows > 10:
+        check_nothing_was_imported(pipeline, ended)
+        assert (
+            ended.error
+            == "The file has more than 10 rows. Split it into files of at most that many."
+        )
+    else:
+        assert ended.status is Status.COMPLETED
+        assert ended.counts.as_dict() == counts_of(expected(content, OPTIONS))
+
+
+def test_a_dry_run_reads_its_file_once(
+    pipeline: Pipeline, project: str, many_batches: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+    really_open = Uploads.open
+
+    def open_and_count(uploads: Uploads, *arguments: Any) -> PlainFile:
+        opened.append(arguments)
+        return really_open(uploads, *arguments)
+
+    monkeypatch.setattr(Uploads, "open", open_and_count)
+    content = b"Email,Name\n" + b"".join(b"c%d@example.com,%d\n" % (n % 40, n) for n in range(60))
+    options = replace(OPTIONS, dry_run=True)
+    ended = pipeline.run(project, content, options)
+    assert len(opened) == 1
+    assert ended.counts.as_dict() == counts_of(expected(content, options))
+    assert (ended.counts.created, ended.counts.updated) == (40, 20)
