@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from local import sample
-from local.client import ImportsClient
+from local.client import ImportsClient, NoApiAnswerError
 from local.emulator import AlreadyRunningError, StackError, free_port, signals_end_this_process, why
 from local.stack import PROJECT_ID, LocalStack
 from local.stages import bring_up, done
@@ -46,6 +46,7 @@ def main() -> None:
             TimeoutError,
             OSError,
             httpx.HTTPError,
+            NoApiAnswerError,
             BotoCoreError,
             ClientError,
         ) as error:

@@ -6,10 +6,10 @@ import gzip
 import io
 from pathlib import Path
 
-import httpx
 import pytest
 
 from contact_imports.model.import_job import ImportOptions
+from local.client import UploadRefusedError
 from tests.e2e.conftest import END_SECONDS, Account
 from tests.e2e.refused import assert_refused
 from tests.e2e.small_import import COLUMN_MAP, FILE, OPTIONS
@@ -51,7 +51,7 @@ def test_a_presigned_post_takes_only_its_own_file(account: Account) -> None:
     moved = {**form, "fields": {**form["fields"], "key": "drop/another/contacts.csv"}}
     empty = io.BytesIO(b"")
     for changed, content in ((moved, io.BytesIO(FILE)), (form, empty)):
-        with pytest.raises(httpx.HTTPStatusError):
+        with pytest.raises(UploadRefusedError):
             account.client.upload(changed, content)
 
 

@@ -69,7 +69,7 @@ def record_dropped(
         return record_failed(upload, project_id, uploads.bucket, reason, imports, now)
     except UploadRefusedError as error:
         return record_failed(upload, project_id, uploads.bucket, str(error), imports, now)
-    import_id = imports.id_of_dropped(object_identity(uploads.bucket, upload), new_import_id(now))
+    import_id = id_of_dropped(upload, uploads.bucket, imports, now)
     job = Import(import_id, project_id, Status.PROCESSING, options, now, dropped_key=upload.key)
     imports.create(job, now)
     return import_id
@@ -82,7 +82,7 @@ def record_failed(
 
     In one write: an open import without the object's options must never be seen, for it could be started.
     """
-    import_id = imports.id_of_dropped(object_identity(bucket, upload), new_import_id(now))
+    import_id = id_of_dropped(upload, bucket, imports, now)
     job = Import(
         import_id,
         project_id,
@@ -94,6 +94,11 @@ def record_failed(
     )
     imports.create(job, now)
     return import_id
+
+
+def id_of_dropped(upload: Upload, bucket: str, imports: ImportTable, now: datetime) -> str:
+    """The id of a dropped object's import, the same each time, whether or not the import is recorded."""
+    return imports.id_of_dropped(object_identity(bucket, upload), new_import_id(now))
 
 
 def read_metadata(metadata: Mapping[str, str], project_id: str) -> ImportOptions:

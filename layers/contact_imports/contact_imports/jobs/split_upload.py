@@ -31,7 +31,11 @@ from contact_imports.files.split import (
     new_batch_limits,
     row_batches,
 )
-from contact_imports.jobs.create_dropped_import import record_dropped, refuse_misplaced
+from contact_imports.jobs.create_dropped_import import (
+    id_of_dropped,
+    record_dropped,
+    refuse_misplaced,
+)
 from contact_imports.jobs.end_import import GONE, stop_import
 from contact_imports.messages.row_messages import encode_row_batch, with_repeated
 from contact_imports.model import limits
@@ -114,7 +118,10 @@ def process_upload(
     try:
         import_id = key.import_id or record_dropped(upload, project_id, uploads, imports, now)
     except UploadGoneError:
-        return ProcessedUpload("not an import")
+        # An earlier try may have recorded its import, and died.
+        import_id = id_of_dropped(upload, uploads.bucket, imports, now)
+        stopped = stop_import(import_id, GONE, imports, queue, now)
+        return ProcessedUpload("failed", import_id) if stopped else ProcessedUpload("not an import")
     job = imports.claim(import_id, upload, now)
     if job is None or job.project_id != project_id:
         return ProcessedUpload("nothing to do", import_id)
