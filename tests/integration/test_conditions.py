@@ -6,7 +6,7 @@ of each condition there is a case that fails without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -45,7 +45,7 @@ REPLACED = replace(UPLOAD, etag="another")
 COLUMN_MAP = ColumnMap(email="Email")
 
 
-class Meanwhile:
+class _Meanwhile:
     """A client that lets something else happen once, just before it makes its first call of an operation."""
 
     def __init__(self, client: Any, operation: str, happens: Callable[[], object]) -> None:
@@ -57,6 +57,10 @@ class Meanwhile:
             self.happened = True
             self._happens()
         return getattr(self._client, name)
+
+
+def meanwhile(client: Any, operation: str, happens: Callable[[], object]) -> Any:
+    return _Meanwhile(client, operation, happens)
 
 
 # ---------------------------------------------------------------- the import's record
@@ -128,10 +132,10 @@ WRITES: dict[str, tuple[Change, set[str]]] = {
 """Each write of an import's record, and the states in which it changes the record."""
 
 
-def record_of(pipeline: Pipeline, import_id: str) -> dict[str, Any] | None:
+def record_of(pipeline: Pipeline, import_id: str) -> Any:
     key = {"importId": {"S": import_id}, "record": {"S": "import"}}
     answer = pipeline.dynamodb.get_item(TableName=pipeline.imports_table, Key=key)
-    return answer.get("Item")  # type: ignore[return-value]
+    return answer.get("Item")
 
 
 def in_state(pipeline: Pipeline, state: str) -> str:
@@ -190,7 +194,7 @@ def test_an_import_that_two_see_done_ends_once(pipeline: Pipeline, other: str) -
         else:
             assert pipeline.imports.end_if_done(import_id, NOW) is not None
 
-    client = Meanwhile(pipeline.dynamodb, "update_item", end)
+    client = meanwhile(pipeline.dynamodb, "update_item", end)
     assert ImportTable(client, pipeline.imports_table).end_if_done(import_id, LATER) is None
     assert client.happened
     ended = pipeline.imports.get(import_id)
@@ -314,7 +318,7 @@ def test_a_row_batch_and_its_reasons_are_written_together(pipeline: Pipeline) ->
     def other() -> None:
         commit(progress, import_id, 0, Partition(), 1, "first")
 
-    client = Meanwhile(pipeline.dynamodb, "transact_write_items", other)
+    client = meanwhile(pipeline.dynamodb, "transact_write_items", other)
     late = ProgressRecords(client, pipeline.imports_table)
     assert commit(late, import_id, 0, Partition(), 2, "second") == progress.get(import_id, 0)
     assert client.happened
@@ -366,7 +370,7 @@ def test_an_import_ends_whose_gap_and_last_message_are_handled_at_the_same_time(
 
     # The row of the gap is given up with its reason, so it is counted in a transaction.
     operation = "transact_write_items" if first == "a gap" else "update_item"
-    client = Meanwhile(pipeline.dynamodb, operation, lambda: handle(second, pipeline.dynamodb))
+    client = meanwhile(pipeline.dynamodb, operation, lambda: handle(second, pipeline.dynamodb))
     handle(first, client)
     assert client.happened
     ended = pipeline.imports.get(import_id)
@@ -401,7 +405,7 @@ def test_gaps_that_are_filled_while_they_are_given_up_are_not_lost(pipeline: Pip
     def fill() -> None:
         commit(progress, import_id, 0, Partition(), 0, "")
 
-    client = Meanwhile(pipeline.dynamodb, "update_item", fill)
+    client = meanwhile(pipeline.dynamodb, "update_item", fill)
     late = ProgressRecords(client, pipeline.imports_table)
     ended = late.end_partition(import_id, 0, forget_gaps=True)
     assert client.happened
@@ -481,7 +485,7 @@ def test_a_key_is_never_put_over_another(
 
 
 @pytest.fixture(scope="module")
-def caller(embedded_aws: LocalStack, function_environment: None) -> Iterator[Caller]:
+def caller(embedded_aws: LocalStack, function_environment: None) -> Caller:
     return Caller(embedded_aws, "conditions")
 
 
