@@ -31,6 +31,7 @@ from tests.simulation.world import (
 COLUMN_MAP = ColumnMap(email="Email", firstName="First")
 AWS = ROOT / "layers/contact_imports/contact_imports/aws"
 SEEDS = range(10)
+STALE_SHARE = 0.9
 
 
 def imported(world: World, content: bytes, options: ImportOptions, project: str = "") -> Import:
@@ -152,14 +153,13 @@ def a_new_key(world: World) -> None:
 class Read:
     """A consistent read: the function of a store that makes it, perhaps only for one caller, or of one table.
 
-    `seen_by` is the import that goes wrong if this read is late. `share` is how many items every late read sees late.
+    `seen_by` is the import that goes wrong if this read is late.
     """
 
     store: str
     seen_by: Callable[[World], None]
     caller: str = ""
     table: str = ""
-    share: float = 0.9
 
 
 CONTACT, PARTITION = "ContactTable._read_chunk", "ProgressRecords.get"
@@ -245,7 +245,7 @@ def test_a_read_that_were_late_would_be_seen(
 
 def goes_wrong(new_world: NewWorld, read: Read, seed: int, late: TakesForStale | None) -> bool:
     world = new_world(seed)
-    world.stale_share, world.takes_for_stale = read.share, late
+    world.stale_share, world.takes_for_stale = STALE_SHARE, late
     try:
         read.seen_by(world)
     except AssertionError:
