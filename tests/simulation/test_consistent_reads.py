@@ -21,6 +21,7 @@ from tests.simulation.one_import import COLUMN_MAP as SMALL_MAP
 from tests.simulation.world import (
     MAX_RECEIVES,
     Fault,
+    Message,
     NewWorld,
     Poison,
     TakesForStale,
@@ -78,21 +79,37 @@ def there_and_back(world: World) -> None:
     imported(world, content, ImportOptions(COLUMN_MAP))
 
 
-def an_overtaken_batch_that_row_batch_gets_once_more(world: World) -> None:
-    """As after a redrive of dead letters: its row must not be applied after its successor's."""
-    content = b"Email,First\na@example.com,x\na@example.com,y\na@example.com,z\n"
-    job = world.accept(new_project(), content, ImportOptions(COLUMN_MAP))
+THREE_ROWS = b"Email,First\na@example.com,x\na@example.com,y\na@example.com,z\n"
+
+
+def overtaken(world: World) -> tuple[Import, Message]:
+    """An import whose second batch has overtaken the first one, which is a dead letter; the third one waits."""
+    job = world.accept(new_project(), THREE_ROWS, ImportOptions(COLUMN_MAP))
     world.deliver_event()
-    ((group, (overtaken, *_)),) = world.groups.items()
+    ((group, (first, *_)),) = world.groups.items()
     world.poison = {(0, 0): "before it is applied"}
     for _ in range(MAX_RECEIVES):
         world.deliver_rows([(group, 1)])
-    assert world.dead == [overtaken]
+    assert world.dead == [first]
     world.deliver_rows([(group, 1)])
-    world.poison, world.dead, overtaken.receives = {}, [], 0
-    world.groups[group].insert(0, overtaken)
+    world.poison = {}
+    return job, first
+
+
+def an_overtaken_batch_that_row_batch_gets_once_more(world: World) -> None:
+    """As after a redrive of dead letters: its row must not be applied after its successor's."""
+    job, first = overtaken(world)
+    world.dead, first.receives = [], 0
+    world.groups[first.group].insert(0, first)
     world.finish()
-    world.check(job, content)
+    world.check(job, THREE_ROWS)
+
+
+def an_overtaken_batch_that_is_given_up_last(world: World) -> None:
+    """Whoever fills the last gap ends the import."""
+    job, _ = overtaken(world)
+    world.finish()
+    world.check(job, THREE_ROWS)
 
 
 def a_dry_run_with_a_value_that_gets_shorter(world: World) -> None:
@@ -178,6 +195,9 @@ READS = {
     ),
     "counts": Read("ImportTable._items", a_caller_who_polls, caller="ImportTable.get"),
     "gaps of a partition": Read(PARTITION, an_overtaken_batch_that_row_batch_gets_once_more),
+    "a partition whose gap was just filled": Read(
+        PARTITION, an_overtaken_batch_that_is_given_up_last, caller="ProgressRecords.commit"
+    ),
     "lost rows of a partition": Read(
         "ProgressRecords.of_import", with_a_processor_that_fails_for_good
     ),
