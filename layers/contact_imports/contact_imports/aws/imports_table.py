@@ -185,9 +185,8 @@ class ImportTable:
                 Key=record_key(import_id, IMPORT),
                 UpdateExpression="SET #status = :processing, objectVersion = :version, upload = :upload, "
                 "claimedAt = :now",
-                # An import that does not exist is not open.
-                ConditionExpression="#open = :open AND attribute_not_exists(failure) "
-                "AND (attribute_not_exists(objectVersion) OR objectVersion = :version)",
+                ConditionExpression="attribute_exists(importId) AND #open = :open "
+                "AND (attribute_not_exists(objectVersion) OR objectVersion = :version) AND attribute_not_exists(failure)",
                 ExpressionAttributeNames={"#status": "status", "#open": "open"},
                 ExpressionAttributeValues=to_item(
                     {

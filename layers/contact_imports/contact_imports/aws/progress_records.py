@@ -85,10 +85,6 @@ class ProgressRecords:
 
         `known` is the partition as it was read before; returns it as it is now. A batch that overtakes others
         leaves gaps, which the others fill when they arrive as dead letters.
-
-        Who counts the last batch of a partition ends its import, and with gaps that may be two at the same time: one
-        fills a gap, one counts the batch that is next. The condition of neither looks at the other, so both read
-        again: the later one sees that nothing is left to do.
         """
         for _ in attempts():
             if known.is_closed_for(batch.seq):
@@ -102,6 +98,8 @@ class ProgressRecords:
                     )
                 else:
                     self._client.update_item(**update)
+                # While one caller fills a gap, another may count the next batch: the condition of neither looks at
+                # what the other changes. Both read again, so that the later one sees that nothing is left to do.
                 return self.get(batch.import_id, batch.partition) if known.gaps else after
             except ClientError as error:
                 known = self._partition_on_conflict(error, batch) or known
