@@ -62,7 +62,8 @@ def run_import(
     world = new_world(0)
     world.poison = dict(poison)
     world.fault_of = fault_of
-    world.stale_share = STALE_SHARE
+    # Remembering what every item was like takes a quarter of an import's time again, so not in every kind of run.
+    world.stale_share = STALE_SHARE if poison else 0
     project = new_project()
     put_before(world.pipeline, project, BEFORE)
     options = ImportOptions(COLUMN_MAP, on_conflict, tags=("t",))
