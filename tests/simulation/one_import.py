@@ -40,6 +40,9 @@ POISON: dict[tuple[int, int], Poison] = {
 PROCESSOR_DIES_AT = CrashPoint(9, "after")
 """After some row batches of each partition."""
 
+STALE_SHARE = 0.3
+"""Of the items that a read sees that is not consistent."""
+
 
 def run_import(
     new_world: NewWorld,
@@ -59,6 +62,8 @@ def run_import(
     world = new_world(0)
     world.poison = dict(poison)
     world.fault_of = fault_of
+    # Remembering what every item was like takes a quarter of an import's time again, so not in every kind of run.
+    world.stale_share = STALE_SHARE if poison else 0
     project = new_project()
     put_before(world.pipeline, project, BEFORE)
     options = ImportOptions(COLUMN_MAP, on_conflict, tags=("t",))

@@ -11,6 +11,7 @@ from contact_imports.model.import_job import Import, Status
 from tests.integration.test_drop_bucket import text_of
 from tests.pipeline import imports_of
 from tests.simulation.aws_calls import Call, CrashPoint, When
+from tests.simulation.one_import import STALE_SHARE
 from tests.simulation.world import Fault, NewWorld, World, new_project
 
 CONTENT = b"Email,First\na@example.com,A\nno email,B\n"
@@ -32,6 +33,7 @@ def run(new_world: NewWorld, deaths: dict[str, tuple[CrashPoint, int]]) -> World
         return Fault(deaths[function][0])
 
     world.fault_of = fault_of
+    world.stale_share = STALE_SHARE
     project = new_project()
     world.events.append((world.pipeline.drop(f"drop/{project}/c.csv", CONTENT), 0))
     try:

@@ -9,7 +9,7 @@ import pytest
 
 from contact_imports.model.contact import OnConflict
 from contact_imports.model.import_job import ImportOptions
-from tests.simulation.one_import import BEFORE, COLUMN_MAP, CONTENT, POISON, put_before
+from tests.simulation.one_import import BEFORE, COLUMN_MAP, CONTENT, POISON, STALE_SHARE, put_before
 from tests.simulation.world import Fault, NewWorld, Poison, World, new_project
 
 pytestmark = pytest.mark.usefixtures("small_batches")
@@ -29,6 +29,7 @@ def run(
     """
     world = new_world(0)
     world.poison = dict(poison)
+    world.stale_share = STALE_SHARE
 
     def fault_of(number: int, function: str, event: Any) -> Fault | None:
         if number != twice:

@@ -12,7 +12,7 @@ from contact_imports.model.contact import Contact, OnConflict, Row
 from contact_imports.model.import_job import Import, ImportOptions, Status
 from tests.oracle import possible_contacts
 from tests.simulation.aws_calls import CrashPoint
-from tests.simulation.one_import import COLUMN_MAP
+from tests.simulation.one_import import COLUMN_MAP, STALE_SHARE
 from tests.simulation.world import Fault, NewWorld, World, new_project
 
 pytestmark = pytest.mark.usefixtures("small_batches")
@@ -49,6 +49,7 @@ def run(
 ) -> World:
     """Import A; at the `call`-th call of its `invocation`-th invocation, import B runs from begin to end."""
     world = new_world(0)
+    world.stale_share = STALE_SHARE
     project = new_project()
     other: list[Import] = []
     conflicts = [OnConflict.UPSERT, other_skips]

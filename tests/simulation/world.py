@@ -12,8 +12,8 @@ import json
 import random
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
+from contact_imports.aws.import_records import IMPORT, record_key
 from contact_imports.aws.imports_table import REPORT_DUE
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.jobs.apply_row_batch import RowBatchStores, handle_message
@@ -33,6 +34,7 @@ from tests.events import Context, ended_event, failure_event, handler, sqs_event
 from tests.oracle import counts_of, expected
 from tests.pipeline import Pipeline
 from tests.simulation.aws_calls import AwsCalls, Crash, CrashPoint, Real
+from tests.simulation.stale_reads import READS, StaleReads
 
 PROCESSOR_TRIES = 3
 STREAM_TRIES = 3
@@ -59,8 +61,13 @@ class Fault:
     meanwhile: tuple[int, Callable[[], None]] | None = None
 
 
+NO_FAULT = Fault()
 FaultOf = Callable[[int, str, Any], Fault | None]
 """Chooses the fault of an invocation by its number from 0, counted over all functions, its function and its event."""
+
+
+TakesForStale = Callable[[dict[str, Any]], bool]
+"""Chooses consistent reads by their arguments."""
 
 
 class BugOnPurposeError(Exception):
@@ -116,15 +123,20 @@ class World:
     trouble_share: float = 0
     """How many of the calls AWS answers in part, or not at all."""
     stale_share: float = 0
-    """How many contacts a read that is not consistent sees as they were at some time before."""
-    past: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    """How many items a read that is not consistent sees as they were some writes before."""
+    takes_for_stale: TakesForStale | None = None
+    """Is asked of every consistent read whether it is answered as if it were not consistent."""
     poison: dict[tuple[int, int], Poison] = field(default_factory=dict)
     """(partition, seq) of the batches that can never succeed."""
     fault_of: FaultOf | None = None
     """Is asked for the fault of every invocation; None for none, or for the schedule's own."""
 
+    def __post_init__(self) -> None:
+        self._stale_reads = StaleReads(self.pipeline.dynamodb, self.chance)
+
     def accept(self, project: str, content: bytes, options: ImportOptions) -> Import:
         job, event = self.pipeline.accept(project, content, options)
+        self._stale_reads.just_created(self.pipeline.imports_table, record_key(job.id, IMPORT))
         self.events.append((event, 0))
         self.all_events.append(event)
         return job
@@ -147,41 +159,28 @@ class World:
         return {}
 
     def before(self, operation: str, arguments: dict[str, Any]) -> None:
-        """Remembers what contacts are like before they are written."""
-        if operation != "BatchExecuteStatement" or not self.stale_share:
-            return
-        for statement in arguments["Statements"]:
-            values = statement["Parameters"]
-            insert = statement["Statement"].startswith("INSERT")
-            pk, sk = values[:2] if insert else values[-3:-1]
-            item = self.pipeline.dynamodb.get_item(
-                TableName=self.pipeline.contacts_table, Key={"pk": pk, "sk": sk}
-            ).get("Item")
-            self.past[sk["S"]].append(item)
+        """Remembers what items are like before they are written."""
+        if self.stale_share:
+            self._stale_reads.before(operation, arguments)
 
     def watch(self, operation: str, arguments: dict[str, Any], answer: Any) -> Any:
-        """The stream of the imports' table, and reads of contacts as they were before."""
+        """The stream of the imports' table, and reads of items as they were before."""
         due = {"S": REPORT_DUE}
         match operation:
             case "UpdateItem" if due in arguments.get("ExpressionAttributeValues", {}).values():
                 self.ended.append((arguments["Key"]["importId"]["S"], 0))
             case "PutItem" if arguments["Item"].get("report") == due:
                 self.ended.append((arguments["Item"]["importId"]["S"], 0))
-        if operation == "BatchGetItem" and self.stale_share:
-            ((table, request),) = arguments["RequestItems"].items()
-            if not request["ConsistentRead"]:
-                ids = [key["sk"]["S"] for key in request["Keys"]]
-                now = {item["sk"]["S"]: item for item in answer["Responses"][table]}
-                seen = [self._seen(of_contact, now.get(of_contact)) for of_contact in ids]
-                answer["Responses"][table] = [item for item in seen if item is not None]
+        if self.stale_share and operation in READS and self._may_be_stale(arguments):
+            return self._stale_reads.answer(operation, arguments, answer, self.stale_share)
         return answer
 
-    def _seen(self, of_contact: str, item: Any) -> Any:
-        """A contact as a read sees it that is not consistent."""
-        past = self.past[of_contact]
-        if past and self.chance.random() < self.stale_share:
-            return self.chance.choice(past)
-        return item
+    def _may_be_stale(self, arguments: dict[str, Any]) -> bool:
+        requests = list(arguments.get("RequestItems", {}).values()) or [arguments]
+        consistent = all(request.get("ConsistentRead", False) for request in requests)
+        if consistent and self.takes_for_stale is not None:
+            return self.takes_for_stale(arguments)
+        return not consistent
 
     def invoke(self, function: str, event: Any, crash: CrashPoint | None = None) -> Any:
         """Runs a handler to its end, or to the crash, which is raised."""
@@ -189,17 +188,23 @@ class World:
         if self.fault_of is not None:
             fault = self.fault_of(len(self.calls.invocations), function, event)
         fault = fault or Fault(crash)
-        self.calls.answers["SendMessage"] = self.send_message
-        self.calls.answers["ChangeMessageVisibility"] = self.put_off
-        self.calls.before, self.calls.watch = self.before, self.watch
-        self.calls.trouble = self._trouble if self.trouble_share else None
         try:
-            with self.calls.invocation(function, fault.crash, fault.meanwhile):
+            with self.running(function, fault):
                 return handler(function).lambda_handler(event, fault.context)
         except Crash:
             if fault.after_crash is not None:
                 fault.after_crash()
             raise
+
+    @contextmanager
+    def running(self, function: str, fault: Fault = NO_FAULT) -> Iterator[None]:
+        """Whatever runs here is an invocation of a function in this world."""
+        self.calls.answers["SendMessage"] = self.send_message
+        self.calls.answers["ChangeMessageVisibility"] = self.put_off
+        self.calls.before, self.calls.watch = self.before, self.watch
+        self.calls.trouble = self._trouble if self.trouble_share else None
+        with self.calls.invocation(function, fault.crash, fault.meanwhile):
+            yield
 
     def _trouble(self, real: Real, operation: str, arguments: dict[str, Any]) -> Any:
         """What AWS may answer besides what was asked for."""

@@ -98,7 +98,9 @@ class ProgressRecords:
                     )
                 else:
                     self._client.update_item(**update)
-                return after
+                # While one caller fills a gap, another may count the next batch: the condition of neither looks at
+                # what the other changes. Both read again, so that the later one sees that nothing is left to do.
+                return self.get(batch.import_id, batch.partition) if known.gaps else after
             except ClientError as error:
                 known = self._partition_on_conflict(error, batch) or known
         raise StillUnprocessedError("a row batch could not be committed")
