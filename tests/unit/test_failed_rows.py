@@ -26,7 +26,7 @@ from contact_imports.model.progress import Partition
 from local.stack import ROOT
 from tests.reference import ReferenceImport, reference_import
 
-COLUMN_MAP = ColumnMap(email="Email", name="Name", customFields={"plan": "Plan"})
+COLUMN_MAP = ColumnMap(email="Email", name="Name", custom_fields={"plan": "Plan"})
 HEADER = ["Email", "Name", "", "Plan", "x", "x"]
 
 

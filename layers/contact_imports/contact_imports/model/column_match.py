@@ -152,9 +152,9 @@ class _Match:
                 mapped[field] = position
         custom = self._custom(mapped)
         return MatchedColumns(
-            ColumnMap(
-                **{field: self._reference(position) for field, position in mapped.items()},
-                customFields=custom,
+            ColumnMap.of(
+                {field: self._reference(position) for field, position in mapped.items()}
+                | {"customFields": custom}
             ),
             email=email.position,
             is_named=email.named.rank < _UNNAMED_RANK,
