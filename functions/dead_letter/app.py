@@ -8,7 +8,6 @@ from functools import cache
 from itertools import zip_longest
 from typing import Any
 
-import boto3
 import msgspec
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import (
@@ -18,7 +17,7 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from contact_imports.aws.clients import fast_session
+from contact_imports.aws.clients import dynamodb_client, sqs_client
 from contact_imports.aws.contacts_table import DRY_RUN_LIFETIME, ContactTable
 from contact_imports.aws.environment import DeadLetterEnvironment
 from contact_imports.aws.imports_table import ImportTable
@@ -48,9 +47,8 @@ NOT_FOLLOWED = "end could not be followed"
 """What the sweep logs of an import that it goes on past. The template counts both, and an alarm calls a person."""
 
 logger = Logger()
-aws = boto3.Session(botocore_session=fast_session())
-dynamodb = aws.client("dynamodb")
-sqs = aws.client("sqs")
+dynamodb = dynamodb_client()
+sqs = sqs_client()
 
 
 @cache

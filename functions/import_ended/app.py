@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes import DynamoDBStreamEvent
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from contact_imports.aws.clients import fast_session
+from contact_imports.aws.clients import dynamodb_client, events_client, s3_client
 from contact_imports.aws.environment import ImportEndedEnvironment
 from contact_imports.aws.errors import error_code
 from contact_imports.aws.event_bus import EventBus
@@ -29,10 +28,9 @@ REPORT_ENDS_BEFORE_TIMEOUT_MS = 180_000
 would start again from its beginning, and the stream's later records would wait for it."""
 
 logger = Logger()
-aws = boto3.Session(botocore_session=fast_session())
-dynamodb = aws.client("dynamodb")
-events = aws.client("events")
-s3 = aws.client("s3")
+dynamodb = dynamodb_client()
+events = events_client()
+s3 = s3_client()
 
 
 @cache

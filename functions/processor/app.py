@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from contact_imports.aws.clients import FAST, fast_session
+from contact_imports.aws.clients import FAST, dynamodb_client, s3_client, sqs_client
 from contact_imports.aws.environment import ProcessorEnvironment
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.report_files import ReportFiles
@@ -22,10 +21,9 @@ from contact_imports.jobs.split_upload import process_upload
 from contact_imports.messages.s3_event import uploads_of
 
 logger = Logger()
-aws = boto3.Session(botocore_session=fast_session())
-dynamodb = aws.client("dynamodb")
-s3 = aws.client("s3")
-sqs = aws.client("sqs", config=FAST)
+dynamodb = dynamodb_client()
+s3 = s3_client()
+sqs = sqs_client(FAST)
 
 
 @cache
