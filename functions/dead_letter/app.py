@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from itertools import zip_longest
@@ -10,11 +10,6 @@ from typing import Any
 
 import msgspec
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.batch import (
-    SqsFifoPartialProcessor,
-    process_partial_response,
-)
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from contact_imports.aws.clients import dynamodb_client, sqs_client
@@ -26,7 +21,6 @@ from contact_imports.aws.project_writes import ProjectWrites
 from contact_imports.aws.row_queue import RowQueue
 from contact_imports.aws.uploads_bucket import import_of_key
 from contact_imports.jobs.apply_row_batch import RowBatchStores, handle_message
-from contact_imports.jobs.create_dropped_import import record_failed
 from contact_imports.jobs.end_import import (
     IMPORT_AGAIN,
     PROCESSOR_FAILED,
@@ -37,6 +31,8 @@ from contact_imports.jobs.end_import import (
 )
 from contact_imports.messages.row_messages import decode_message
 from contact_imports.messages.s3_event import uploads_of
+from contact_imports.messages.sqs_event import BatchFailures, SqsRecord, failures_of, records_of
+from contact_imports.model.import_job import Upload
 
 SWEEP_ENDS_BEFORE_TIMEOUT_MS = 8_000
 """When the sweep starts no other import: one that it has begun has up to 64 partitions to end, each with a read and
@@ -102,25 +98,44 @@ def give_up_upload(body: str) -> None:
             continue
         now = datetime.now(UTC)
         imports = stores().imports
-        # A dropped object is not asked for once more: that may be what the processor failed by.
-        import_id = key.import_id or record_failed(
-            upload,
-            key.project_id,
-            environment().UPLOADS_BUCKET,
-            f"{PROCESSOR_FAILED} {IMPORT_AGAIN}",
-            imports,
-            now,
-        )
+        import_id = key.import_id or record_dropped_as_failed(upload, key.project_id, imports, now)
         queue = RowQueue(sqs, environment().ROW_QUEUE_URL)
         stopped = stop_import(import_id, PROCESSOR_FAILED, imports, queue, now)
         logger.error("processor given up", import_id=import_id, stopped=stopped)
 
 
-def handle_record(record: SQSRecord) -> None:
+def record_dropped_as_failed(
+    upload: Upload, project_id: str, imports: ImportTable, now: datetime
+) -> str:
+    """The object is not asked for once more: that may be what the processor failed by."""
+    # Here, since it imports pydantic, for the options of dropped objects.
+    from contact_imports.jobs.create_dropped_import import record_failed
+
+    reason = f"{PROCESSOR_FAILED} {IMPORT_AGAIN}"
+    return record_failed(upload, project_id, environment().UPLOADS_BUCKET, reason, imports, now)
+
+
+def handle_record(record: SqsRecord) -> None:
     if record.event_source_arn == environment().PROCESSOR_FAILURES_QUEUE_ARN:
         give_up_upload(record.body)
     else:
         give_up_row_batch(record.body)
+
+
+def handle_records(records: Sequence[SqsRecord]) -> BatchFailures:
+    failed: list[SqsRecord] = []
+    for record in records:
+        if any(record.group == other.group for other in failed):
+            failed.append(record)
+            continue
+        try:
+            handle_record(record)
+        except Exception as error:
+            logger.exception(
+                "dead letter failed", message_id=record.message_id, error=type(error).__name__
+            )
+            failed.append(record)
+    return failures_of(failed)
 
 
 def sweep(has_time: Callable[[], bool]) -> None:
@@ -143,14 +158,12 @@ def _log(swept: SweptImport, done: str, failed: str) -> None:
 
 
 @logger.inject_lambda_context(clear_state=True)
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> BatchFailures | None:
     """Handles one record per invocation (BatchSize), or sweeps overdue imports when the schedule calls.
 
     If there are several records and one fails, the later ones of its group fail too.
     """
     if "Records" in event:
-        processor = SqsFifoPartialProcessor(skip_group_on_error=True)
-        processor.raise_on_entire_batch_failure = False
-        return process_partial_response(event, handle_record, processor, context)
+        return handle_records(records_of(event))
     sweep(lambda: context.get_remaining_time_in_millis() > SWEEP_ENDS_BEFORE_TIMEOUT_MS)
     return None

@@ -8,8 +8,6 @@ from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.data_classes import DynamoDBStreamEvent
-from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from contact_imports.aws.clients import dynamodb_client, events_client, s3_client
@@ -22,6 +20,7 @@ from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.report_files import ReportFiles
 from contact_imports.aws.uploads_bucket import Uploads
 from contact_imports.jobs.report_import import ReportStores, report_import
+from contact_imports.messages.stream_event import ChangedRecord, changes_of
 
 REPORT_ENDS_BEFORE_TIMEOUT_MS = 180_000
 """When a report takes no more rows, so that its last part, its copy and the event have time. A report that timed out
@@ -49,11 +48,10 @@ def stores() -> ReportStores:
     )
 
 
-def handle_record(record: DynamoDBRecord, has_time: Callable[[], bool]) -> None:
-    keys = record.dynamodb.keys if record.dynamodb else None
-    if not keys or keys["record"] != IMPORT:
+def handle_record(changed: ChangedRecord, has_time: Callable[[], bool]) -> None:
+    if changed.record != IMPORT:
         return
-    reported = report_import(keys["importId"], stores(), datetime.now(UTC), has_time)
+    reported = report_import(changed.import_id, stores(), datetime.now(UTC), has_time)
     if reported is None:
         return
     job = reported.job
@@ -72,9 +70,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
         return context.get_remaining_time_in_millis() > REPORT_ENDS_BEFORE_TIMEOUT_MS
 
     failures: list[Exception] = []
-    for record in DynamoDBStreamEvent(event).records:
+    for changed in changes_of(event):
         try:
-            handle_record(record, has_time)
+            handle_record(changed, has_time)
         except Exception as error:
             logger.exception("import's end could not be reported", error=error_code(error))
             failures.append(error)

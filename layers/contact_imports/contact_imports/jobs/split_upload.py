@@ -24,7 +24,6 @@ from contact_imports.files.contact_file import (
     read_contact_file,
 )
 from contact_imports.files.split import Repeats, choose_partition_count, email_of, row_batches
-from contact_imports.jobs.create_dropped_import import record_dropped, refuse_misplaced
 from contact_imports.jobs.end_import import GONE, stop_import
 from contact_imports.messages.row_messages import encode_row_batch
 from contact_imports.model.column_map import ColumnMap
@@ -79,6 +78,9 @@ def process_upload(
     A file that cannot be imported fails its import. Errors of AWS are raised, so that Lambda delivers the event again.
     """
     key = import_of_key(upload.key)
+    if key is None or key.import_id is None:
+        # Here, since only a dropped object needs it, and it imports pydantic.
+        from contact_imports.jobs.create_dropped_import import record_dropped, refuse_misplaced
     if key is None:
         misplaced = refuse_misplaced(upload, reports, now)
         return ProcessedUpload("failed" if misplaced else "not an import")

@@ -22,6 +22,7 @@ class SqsRecord(msgspec.Struct, frozen=True, rename="camel"):
     message_id: str
     body: str
     attributes: _Attributes
+    event_source_arn: str = msgspec.field(default="", name="eventSourceARN")
 
     @property
     def group(self) -> str:
