@@ -20,7 +20,7 @@ from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.report_files import ReportFiles
 from contact_imports.aws.uploads_bucket import Uploads
 from contact_imports.jobs.report_import import ReportStores, report_import
-from contact_imports.messages.stream_event import ChangedRecord, changes_of
+from contact_imports.messages.stream_event import changed_record
 
 REPORT_ENDS_BEFORE_TIMEOUT_MS = 180_000
 """When a report takes no more rows, so that its last part, its copy and the event have time. A report that timed out
@@ -48,7 +48,8 @@ def stores() -> ReportStores:
     )
 
 
-def handle_record(changed: ChangedRecord, has_time: Callable[[], bool]) -> None:
+def handle_record(record: Any, has_time: Callable[[], bool]) -> None:
+    changed = changed_record(record)
     if changed.record != IMPORT:
         return
     reported = report_import(changed.import_id, stores(), datetime.now(UTC), has_time)
@@ -70,9 +71,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
         return context.get_remaining_time_in_millis() > REPORT_ENDS_BEFORE_TIMEOUT_MS
 
     failures: list[Exception] = []
-    for changed in changes_of(event):
+    for record in event["Records"]:
         try:
-            handle_record(changed, has_time)
+            handle_record(record, has_time)
         except Exception as error:
             logger.exception("import's end could not be reported", error=error_code(error))
             failures.append(error)

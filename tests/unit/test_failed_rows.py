@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from contact_imports.files.contact_file import ContactFile, open_contact_file
 from contact_imports.files.failed_rows import (

@@ -5,7 +5,6 @@ Powertools' data classes do this too, but take a tenth of the time of importing 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -28,10 +27,6 @@ class _StreamRecord(msgspec.Struct, frozen=True):
     dynamodb: _Change
 
 
-class _StreamEvent(msgspec.Struct, frozen=True, rename="pascal"):
-    records: list[_StreamRecord]
-
-
 class ChangedRecord(msgspec.Struct, frozen=True):
     """The key of an item that was written or deleted: an import, and which of its records."""
 
@@ -39,10 +34,10 @@ class ChangedRecord(msgspec.Struct, frozen=True):
     record: str
 
 
-def changes_of(event: Mapping[str, Any]) -> list[ChangedRecord]:
-    """The items that changed, in the order of their changes; raises msgspec.ValidationError, which quotes no value.
+def changed_record(record: Any) -> ChangedRecord:
+    """The item that one of an event's records is about; raises msgspec.ValidationError, which quotes no value.
 
     https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
     """
-    keys = [one.dynamodb.keys for one in msgspec.convert(event, _StreamEvent).records]
-    return [ChangedRecord(key.import_id.text, key.record.text) for key in keys]
+    keys = msgspec.convert(record, _StreamRecord).dynamodb.keys
+    return ChangedRecord(keys.import_id.text, keys.record.text)

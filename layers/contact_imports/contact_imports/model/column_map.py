@@ -6,7 +6,6 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -62,8 +61,7 @@ class ColumnMap(msgspec.Struct, frozen=True, rename="camel"):
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(msgspec.Struct, frozen=True):
     """Where the fields of a column map are in a file: `fields[i]` is in column `positions[i]`; `fields[0]` is the email.
 
     `width` is the number of the file's own columns. `is_report` is whether the columns of a report follow them.
