@@ -336,7 +336,7 @@ def report(scale: int) -> dict[str, Any]:
         "0" * 24,
         "p",
         Status.COMPLETED,
-        ImportOptions(ColumnMap(email="Email", firstName="First Name"), header_record=1),
+        ImportOptions(ColumnMap(email="Email", first_name="First Name"), header_record=1),
         datetime.now(UTC),
         Counts(rows, failed=rows),
         Upload("imports/p/x.csv", "etag", file.size),

@@ -31,6 +31,8 @@ BUCKET = "uploads"
 CONTENDER_PYTHON = ROOT / ".local" / "tools" / "bench" / "bin" / "python"
 RECORDS_AN_EVENT = 1
 """As in the template."""
+STATE = ROOT / ".local" / "bench"
+"""Of the stack that imports from end to end; it is kept, with what was built for it."""
 OPTIONS = ImportOptions(parse_column_map(json.dumps(sample.COLUMN_MAP)))
 
 

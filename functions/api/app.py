@@ -8,25 +8,15 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.logging import correlation_paths
-from aws_lambda_powertools.utilities.idempotency import (
-    DynamoDBPersistenceLayer,
-    IdempotencyConfig,
-    idempotent_function,
-)
-from aws_lambda_powertools.utilities.idempotency.exceptions import (
-    IdempotencyAlreadyInProgressError,
-    IdempotencyValidationError,
-)
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from contact_imports.api import openapi, parameters
+from contact_imports.api import parameters
 from contact_imports.api.access import authenticate, check_project, find_import, import_not_found
 from contact_imports.api.gateway_event import request_id, server_url, without_base_path
 from contact_imports.api.parameters import (
@@ -50,9 +40,9 @@ from contact_imports.api.paths import (
     methods_of,
 )
 from contact_imports.api.requests import ImportRequest, check_json, parse_request
-from contact_imports.api.responses import refusal
+from contact_imports.api.responses import REQUEST_ID_HEADER, refusal
 from contact_imports.aws.api_keys_table import ApiKey, ApiKeyTable, Scope
-from contact_imports.aws.clients import PRESIGNING, QUICK, fast_session
+from contact_imports.aws.clients import PRESIGNING, dynamodb_client, s3_client
 from contact_imports.aws.environment import ApiEnvironment
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.report_files import ReportFiles
@@ -69,9 +59,8 @@ from contact_imports.model.errors import RequestError
 
 logger = Logger()
 app = APIGatewayRestResolver()
-aws = boto3.Session(botocore_session=fast_session())
-dynamodb = aws.client("dynamodb", config=QUICK)
-s3 = aws.client("s3", config=PRESIGNING)
+dynamodb = dynamodb_client()
+s3 = s3_client(PRESIGNING)
 
 PATIENCE_SECONDS = 10.0
 """How long a request retries what fails by itself. After that, its caller may as well send it again."""
@@ -128,41 +117,13 @@ def check_access() -> None:
         api_key(Scope.WRITE if post else Scope.READ)
 
 
-@app.post(
-    IMPORTS_PATH,
-    operation_id="CreateContactImport",
-    summary="Create Contact Import",
-    description="Import contacts from an uploaded CSV file. The file is stored and processed in the background; "
-    "poll `GET /v1/contacts/imports/{id}` for status and counts. Requires API key with audience:write.",
-    tags=["Contacts"],
-    responses=openapi.responses(
-        "Import accepted for background processing",
-        openapi.ApiResponseContactImport,
-        *(400, 401, 403, 409, 413),
-    ),
-    enable_validation=True,
-    middlewares=[only_known_parameters],
-)
+@app.post(IMPORTS_PATH, enable_validation=True, middlewares=[only_known_parameters])
 def post_import(idempotency_key: IdempotencyKey = None) -> dict[str, Any]:
     key = api_key(Scope.WRITE)
     return accept(key, idempotency_key)
 
 
-@app.post(
-    UPLOADS_PATH,
-    operation_id="CreateContactImportUpload",
-    summary="Create Contact Import Upload",
-    description="Get a presigned POST for a CSV file of up to 5 GiB. The import is pending until the file is "
-    "uploaded; poll `GET /v1/contacts/imports/{id}` for status and counts. Requires API key with audience:write.",
-    tags=["Contacts"],
-    responses=openapi.responses(
-        "Import that waits for its file",
-        openapi.ApiResponseContactImportUpload,
-        *(400, 401, 403, 409, 413),
-    ),
-    enable_validation=True,
-    middlewares=[only_known_parameters],
-)
+@app.post(UPLOADS_PATH, enable_validation=True, middlewares=[only_known_parameters])
 def post_import_upload(idempotency_key: IdempotencyKey = None) -> dict[str, Any]:
     key = api_key(Scope.WRITE)
     check_json(header("Content-Type"))
@@ -197,6 +158,17 @@ def create_once(key: ApiKey, idempotency_key: str | None, request: ImportRequest
     identity = {"key": f"{key.id}:{idempotency_key}", "request": request.identity}
     if idempotency_key is None:
         return create(identity=identity)
+    # Here, since few requests have a key.
+    from aws_lambda_powertools.utilities.idempotency import (
+        DynamoDBPersistenceLayer,
+        IdempotencyConfig,
+        idempotent_function,
+    )
+    from aws_lambda_powertools.utilities.idempotency.exceptions import (
+        IdempotencyAlreadyInProgressError,
+        IdempotencyValidationError,
+    )
+
     store = DynamoDBPersistenceLayer(environment().IDEMPOTENCY_TABLE, boto3_client=dynamodb)
     config = IdempotencyConfig(
         event_key_jmespath="key",
@@ -223,16 +195,7 @@ def create_once(key: ApiKey, idempotency_key: str | None, request: ImportRequest
     return answer
 
 
-@app.get(
-    IMPORTS_PATH,
-    operation_id="ListContactImports",
-    summary="List Contact Imports",
-    description="The imports of a project, newest first. Requires API key with audience:read.",
-    tags=["Contacts"],
-    responses=openapi.responses("Imports", openapi.ApiResponseContactImportList, 400, 401, 403),
-    enable_validation=True,
-    middlewares=[only_known_parameters],
-)
+@app.get(IMPORTS_PATH, enable_validation=True, middlewares=[only_known_parameters])
 def get_imports(
     project_id: ProjectId,
     status: OnlyStatus = None,
@@ -245,37 +208,14 @@ def get_imports(
     return {"success": True, "data": data}
 
 
-@app.get(
-    IMPORT_PATH,
-    operation_id="GetContactImport",
-    summary="Get Contact Import",
-    description="Get a contact import's status and counts. Requires API key with audience:read.",
-    tags=["Contacts"],
-    responses=openapi.responses(
-        "Import status and counts",
-        openapi.ApiResponseContactImportStatus,
-        *(400, 401, 403, 404),
-    ),
-    middlewares=[only_known_parameters],
-)
+@app.get(IMPORT_PATH, middlewares=[only_known_parameters])
 def get_import_status(id: ImportId) -> dict[str, Any]:  # noqa: A002
     key = api_key(Scope.READ)
     job = find_import(key, id, import_table())
     return {"success": True, "data": job.as_api(datetime.now(UTC))}
 
 
-@app.get(
-    ERRORS_PATH,
-    operation_id="DownloadContactImportFailedRows",
-    summary="Download Contact Import Failed Rows",
-    description="The failed rows of an import that has ended, as CSV with their original cells. Correct them and "
-    "send the file again. With format=spreadsheet, a spreadsheet opens the CSV without running formulas, and it can be "
-    "sent again too. Follow redirects: a large report is a redirect. Requires API key with audience:read.",
-    tags=["Contacts"],
-    responses=openapi.CSV_REPORT | openapi.refusals(400, 401, 403, 404, 409),
-    enable_validation=True,
-    middlewares=[only_known_parameters],
-)
+@app.get(ERRORS_PATH, enable_validation=True, middlewares=[only_known_parameters])
 def get_import_errors(
     id: ImportId,  # noqa: A002
     format: ReportFormat = "csv",  # noqa: A002
@@ -296,19 +236,7 @@ def get_import_errors(
     return Response(200, "text/csv; charset=utf-8", report.text, headers=headers)
 
 
-@app.get(
-    FAILED_ROWS_PATH,
-    operation_id="ListContactImportFailedRows",
-    summary="List Contact Import Failed Rows",
-    description="The failed rows of an import that has ended, with their numbers and reasons, in pages. "
-    "Requires API key with audience:read.",
-    tags=["Contacts"],
-    responses=openapi.responses(
-        "Failed rows", openapi.ApiResponseFailedRowList, 400, 401, 403, 404, 409
-    ),
-    enable_validation=True,
-    middlewares=[only_known_parameters],
-)
+@app.get(FAILED_ROWS_PATH, enable_validation=True, middlewares=[only_known_parameters])
 def get_failed_rows(
     id: ImportId,  # noqa: A002
     limit: FailedRowsPageSize = 100,
@@ -320,15 +248,7 @@ def get_failed_rows(
     return {"success": True, "data": data}
 
 
-@app.get(
-    OPENAPI_PATH,
-    operation_id="GetOpenApiDocument",
-    summary="Get OpenAPI Document",
-    description="This document. Needs no API key.",
-    tags=["Description"],
-    responses=openapi.responses("This document", None, 400),
-    middlewares=[only_known_parameters],
-)
+@app.get(OPENAPI_PATH, middlewares=[only_known_parameters])
 def get_openapi() -> dict[str, Any]:
     servers = [{"url": server_url(app.current_event.raw_event, OPENAPI_PATH)}]
     return openapi_document() | {"servers": servers}
@@ -336,7 +256,20 @@ def get_openapi() -> dict[str, Any]:
 
 @cache
 def openapi_document() -> dict[str, Any]:
-    return openapi.document(app)
+    # Here, since the document is rarely asked for, and takes as long to import as everything else.
+    from contact_imports.api import openapi
+
+    return openapi.document(
+        {
+            "CreateContactImport": post_import,
+            "CreateContactImportUpload": post_import_upload,
+            "ListContactImports": get_imports,
+            "GetContactImport": get_import_status,
+            "DownloadContactImportFailedRows": get_import_errors,
+            "ListContactImportFailedRows": get_failed_rows,
+            "GetOpenApiDocument": get_openapi,
+        }
+    )
 
 
 def request_body() -> bytes:
@@ -404,5 +337,5 @@ def internal_error(_: Exception) -> Response[dict[str, Any]]:
 @limits_retries(PATIENCE_SECONDS)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     answer: dict[str, Any] = app.resolve(without_base_path(event), context)
-    answer["multiValueHeaders"][openapi.REQUEST_ID_HEADER] = [request_id(event)]
+    answer["multiValueHeaders"][REQUEST_ID_HEADER] = [request_id(event)]
     return answer

@@ -8,19 +8,14 @@ from functools import cache
 from itertools import zip_longest
 from typing import Any
 
-import boto3
 import msgspec
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.batch import (
-    SqsFifoPartialProcessor,
-    process_partial_response,
-)
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from contact_imports.aws.clients import QUICK, fast_session
+from contact_imports.aws.clients import dynamodb_client, sqs_client
 from contact_imports.aws.contacts_table import DRY_RUN_LIFETIME, ContactTable
 from contact_imports.aws.environment import DeadLetterEnvironment
+from contact_imports.aws.errors import error_code
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.project_writes import ProjectWrites
@@ -29,7 +24,6 @@ from contact_imports.aws.retry import limits_retries
 from contact_imports.aws.row_queue import RowQueue
 from contact_imports.aws.uploads_bucket import import_of_key
 from contact_imports.jobs.apply_row_batch import RowBatchStores, handle_message
-from contact_imports.jobs.create_dropped_import import record_failed
 from contact_imports.jobs.end_import import (
     IMPORT_AGAIN,
     PROCESSOR_FAILED,
@@ -41,7 +35,9 @@ from contact_imports.jobs.end_import import (
 )
 from contact_imports.messages.row_messages import decode_message
 from contact_imports.messages.s3_event import uploads_of
+from contact_imports.messages.sqs_event import BatchFailures, SqsRecord, handle_each, records_of
 from contact_imports.model.errors import SplitChangedError
+from contact_imports.model.import_job import Upload
 
 SWEEP_ENDS_BEFORE_TIMEOUT_MS = 8_000
 """When the sweep starts no other import: one that it has begun has up to 64 partitions to end, each with a read and
@@ -52,9 +48,8 @@ NOT_FOLLOWED = "end could not be followed"
 """What the sweep logs of an import that it goes on past. The template counts both, and an alarm calls a person."""
 
 logger = Logger()
-aws = boto3.Session(botocore_session=fast_session())
-dynamodb = aws.client("dynamodb", config=QUICK)
-sqs = aws.client("sqs", config=QUICK)
+dynamodb = dynamodb_client()
+sqs = sqs_client()
 
 
 @cache
@@ -113,30 +108,48 @@ def give_up_upload(body: str) -> None:
             continue
         now = datetime.now(UTC)
         imports = stores().imports
-        # A dropped object is not asked for once more: that may be what the processor failed by.
-        import_id = key.import_id or record_failed(
-            upload,
-            key.project_id,
-            environment().UPLOADS_BUCKET,
-            f"{PROCESSOR_FAILED} {IMPORT_AGAIN}",
-            imports,
-            now,
-        )
+        import_id = key.import_id or record_dropped_as_failed(upload, key.project_id, imports, now)
         queue = RowQueue(sqs, environment().ROW_QUEUE_URL)
         stopped = stop_import(import_id, reason, imports, queue, now)
         logger.error("processor given up", import_id=import_id, stopped=stopped)
 
 
-def handle_record(record: SQSRecord) -> None:
+def record_dropped_as_failed(
+    upload: Upload, project_id: str, imports: ImportTable, now: datetime
+) -> str:
+    """The object is not asked for once more: that may be what the processor failed by."""
+    # Here, since it imports pydantic, for the options of dropped objects.
+    from contact_imports.jobs.create_dropped_import import record_failed
+
+    reason = f"{PROCESSOR_FAILED} {IMPORT_AGAIN}"
+    return record_failed(upload, project_id, environment().UPLOADS_BUCKET, reason, imports, now)
+
+
+def handle_record(record: SqsRecord) -> None:
+    if is_upload(record):
+        give_up_upload(record.body)
+    else:
+        give_up_row_batch(record.body)
+
+
+def is_upload(record: SqsRecord) -> bool:
+    return record.event_source_arn == environment().PROCESSOR_FAILURES_QUEUE_ARN
+
+
+def put_off(record: SqsRecord, error: Exception) -> None:
     names = environment()
-    is_upload = record.event_source_arn == names.PROCESSOR_FAILURES_QUEUE_ARN
-    try:
-        (give_up_upload if is_upload else give_up_row_batch)(record.body)
-    except Exception as error:
-        url = names.PROCESSOR_FAILURES_QUEUE_URL if is_upload else names.DEAD_LETTER_QUEUE_URL
-        receives = int(record["attributes"].get("ApproximateReceiveCount", "1"))
-        ReceivedMessages(lambda: sqs, url).put_off(record.receipt_handle, receives, error)
-        raise
+    url = names.PROCESSOR_FAILURES_QUEUE_URL if is_upload(record) else names.DEAD_LETTER_QUEUE_URL
+    seconds = ReceivedMessages(lambda: sqs, url).put_off(
+        record.receipt_handle, record.receives, error
+    )
+    logger.error(
+        "dead letter failed",
+        exc_info=error,
+        message_id=record.message_id,
+        error=error_code(error),
+        receives=record.receives,
+        seconds=seconds,
+    )
 
 
 def sweep(has_time: Callable[[], bool]) -> None:
@@ -160,14 +173,12 @@ def _log(swept: SweptImport, done: str, failed: str) -> None:
 
 @logger.inject_lambda_context(clear_state=True)
 @limits_retries()
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> BatchFailures | None:
     """Handles one record per invocation (BatchSize), or sweeps overdue imports when the schedule calls.
 
     If there are several records and one fails, the later ones of its group fail too.
     """
     if "Records" in event:
-        processor = SqsFifoPartialProcessor(skip_group_on_error=True)
-        processor.raise_on_entire_batch_failure = False
-        return process_partial_response(event, handle_record, processor, context)
+        return handle_each(records_of(event), handle_record, put_off)
     sweep(lambda: context.get_remaining_time_in_millis() > SWEEP_ENDS_BEFORE_TIMEOUT_MS)
     return None

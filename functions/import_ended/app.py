@@ -7,13 +7,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.data_classes import DynamoDBStreamEvent
-from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from contact_imports.aws.clients import OBJECTS, QUICK, fast_session
+from contact_imports.aws.clients import dynamodb_client, events_client, s3_client
 from contact_imports.aws.environment import ImportEndedEnvironment
 from contact_imports.aws.errors import error_code
 from contact_imports.aws.event_bus import EventBus
@@ -24,6 +21,7 @@ from contact_imports.aws.report_files import ReportFiles
 from contact_imports.aws.retry import limits_retries
 from contact_imports.aws.uploads_bucket import Uploads
 from contact_imports.jobs.report_import import ReportStores, report_import
+from contact_imports.messages.stream_event import changed_record
 
 REPORT_ENDS_BEFORE_TIMEOUT_MS = 270_000
 """When a report takes no more rows, so that the report for spreadsheets, which takes a third of that time, the copy and
@@ -31,10 +29,9 @@ the event have time too. A report that timed out would start again from its begi
 would wait for it."""
 
 logger = Logger()
-aws = boto3.Session(botocore_session=fast_session())
-dynamodb = aws.client("dynamodb", config=QUICK)
-events = aws.client("events", config=QUICK)
-s3 = aws.client("s3", config=OBJECTS)
+dynamodb = dynamodb_client()
+events = events_client()
+s3 = s3_client()
 
 
 @cache
@@ -54,11 +51,11 @@ def stores() -> ReportStores:
     )
 
 
-def handle_record(record: DynamoDBRecord, has_time: Callable[[], bool]) -> None:
-    keys = record.dynamodb.keys if record.dynamodb else None
-    if not keys or keys["record"] != IMPORT:
+def handle_record(record: Any, has_time: Callable[[], bool]) -> None:
+    changed = changed_record(record)
+    if changed.record != IMPORT:
         return
-    reported = report_import(keys["importId"], stores(), datetime.now(UTC), has_time)
+    reported = report_import(changed.import_id, stores(), datetime.now(UTC), has_time)
     if reported is None:
         return
     job = reported.job
@@ -78,7 +75,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
         return context.get_remaining_time_in_millis() > REPORT_ENDS_BEFORE_TIMEOUT_MS
 
     failures: list[Exception] = []
-    for record in DynamoDBStreamEvent(event).records:
+    for record in event["Records"]:
         try:
             handle_record(record, has_time)
         except Exception as error:

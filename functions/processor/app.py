@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from contact_imports.aws.clients import FAST, OBJECTS, QUICK, fast_session
+from contact_imports.aws.clients import FAST, dynamodb_client, s3_client, sqs_client
 from contact_imports.aws.environment import ProcessorEnvironment
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.report_files import ReportFiles
@@ -30,10 +29,9 @@ SENDING_ENDS_BEFORE_TIMEOUT_MS = 30_000
 """When no other row batch is sent, so that those under way have time, and how far it got is noted for the next try."""
 
 logger = Logger()
-aws = boto3.Session(botocore_session=fast_session())
-dynamodb = aws.client("dynamodb", config=QUICK)
-s3 = aws.client("s3", config=OBJECTS)
-sqs = aws.client("sqs", config=FAST)
+dynamodb = dynamodb_client()
+s3 = s3_client()
+sqs = sqs_client(FAST)
 
 
 @cache

@@ -24,7 +24,7 @@ from contact_imports.jobs.apply_row_batch import (
     handle_message,
 )
 from contact_imports.messages.row_messages import decode_message
-from contact_imports.messages.sqs_event import BatchFailures, SqsRecord, failures_of, records_of
+from contact_imports.messages.sqs_event import BatchFailures, SqsRecord, handle_each, records_of
 
 logger = Logger()
 dynamodb = fast_dynamodb_client()
@@ -65,18 +65,7 @@ def handle_record(record: SqsRecord) -> None:
 def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> BatchFailures:
     """Handles one record per invocation (BatchSize). If there are more and one fails, the later ones of its group
     fail too, so that SQS delivers them again in order."""
-    failed: list[SqsRecord] = []
-    errors: dict[str, Exception] = {}
-    for record in records_of(event):
-        if record.group not in errors:
-            try:
-                handle_record(record)
-                continue
-            except Exception as error:
-                errors[record.group] = error
-        put_off(record, errors[record.group])
-        failed.append(record)
-    return failures_of(failed)
+    return handle_each(records_of(event), handle_record, put_off)
 
 
 def put_off(record: SqsRecord, error: Exception) -> None:

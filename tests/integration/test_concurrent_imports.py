@@ -21,7 +21,7 @@ from tests.events import Context, handler, sqs_event
 from tests.oracle import expected, possible_contacts
 from tests.pipeline import Pipeline
 
-COLUMN_MAP = ColumnMap(email="Email", firstName="First", customFields={"plan": "Plan"})
+COLUMN_MAP = ColumnMap(email="Email", first_name="First", custom_fields={"plan": "Plan"})
 FIELDS = ("email", "firstName", "customFields.plan")
 EMAILS = [f"c{n}@example.com" for n in range(60)]
 ROWS = 150

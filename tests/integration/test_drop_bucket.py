@@ -58,7 +58,7 @@ def test_a_dropped_file_is_imported_with_the_columns_that_its_header_names(
     assert job.dropped_key == key
     # What was matched is recorded.
     assert job.options.column_map == ColumnMap(
-        email="E-mail Address", firstName="First Name", customFields={"Plan": "Plan"}
+        email="E-mail Address", first_name="First Name", custom_fields={"Plan": "Plan"}
     )
     assert job.options.delimiter == ";"
     assert job.encoding == "utf-8-sig"

@@ -17,7 +17,7 @@ from contact_imports.model.import_job import ImportOptions, Status
 from tests.oracle import counts_of, expected
 from tests.pipeline import Pipeline
 
-OPTIONS = ImportOptions(ColumnMap(email="Email", name="Name", customFields={"note": "Note"}))
+OPTIONS = ImportOptions(ColumnMap(email="Email", name="Name", custom_fields={"note": "Note"}))
 ROWS = [
     ["Email", " name ", "", "Note", "Other", "Other"],
     ["a@example.com", "Zoë", "", "two\nlines, one cell", "", ""],

@@ -58,7 +58,7 @@ def put_imports(pipeline: Pipeline, project: str, count: int, map_chars: int) ->
     for number in range(count):
         made = NOW + timedelta(seconds=number)
         status = Status.FAILED if number % 2 else Status.PROCESSING
-        options = ImportOptions(ColumnMap(email="Email", customFields=headers))
+        options = ImportOptions(ColumnMap(email="Email", custom_fields=headers))
         job = Import(new_import_id(made), project, status, options, made)
         assert pipeline.imports.create(job, made)
         jobs.insert(0, job)

@@ -13,7 +13,7 @@ from contact_imports.model.import_job import ImportOptions, Status
 from tests.oracle import counts_of, expected
 from tests.pipeline import Pipeline
 
-COLUMN_MAP = ColumnMap(email="Email", name="Name", customFields={"plan": "Plan", "note": "Note"})
+COLUMN_MAP = ColumnMap(email="Email", name="Name", custom_fields={"plan": "Plan", "note": "Note"})
 OPTIONS = ImportOptions(COLUMN_MAP, tags=("t",))
 HEADER = "Email,Name,Plan,Note"
 BEFORE = "\n".join([HEADER, *(f"c{n}@example.com,Before {n},p,x" for n in range(0, 30, 2)), ""])
@@ -94,7 +94,7 @@ def test_a_dry_run_counts_what_the_import_would_and_changes_nothing(
 
 
 def test_a_dry_run_knows_what_a_contact_would_grow_to(pipeline: Pipeline, project: str) -> None:
-    maps = ColumnMap(email="Email", customFields={f"f{n}": f"f{n}" for n in range(40)})
+    maps = ColumnMap(email="Email", custom_fields={f"f{n}": f"f{n}" for n in range(40)})
     options = ImportOptions(maps, dry_run=True)
     header = ",".join(["Email", *(f"f{n}" for n in range(40))])
     # Each row's values are in fields of their own, and only all of them together are too large.

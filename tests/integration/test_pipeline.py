@@ -22,7 +22,7 @@ from tests.oracle import counts_of, expected
 from tests.pipeline import Pipeline
 
 UPSERT, SKIP = OnConflict.UPSERT, OnConflict.SKIP
-COLUMN_MAP = ColumnMap(email="Email", firstName="First", customFields={"plan": "Plan"})
+COLUMN_MAP = ColumnMap(email="Email", first_name="First", custom_fields={"plan": "Plan"})
 
 
 def csv_file(*rows: str) -> bytes:
@@ -412,7 +412,7 @@ def test_a_contact_too_large_fails_its_row(pipeline: Pipeline, project: str) -> 
     files = []
     for part in range(6):
         mapped = ColumnMap(
-            email="Email", customFields={f"{key}-{part}": h for key, h in fields.items()}
+            email="Email", custom_fields={f"{key}-{part}": h for key, h in fields.items()}
         )
         files.append((f"{header}\n{first}\n".encode(), ImportOptions(mapped)))
     before = None

@@ -254,7 +254,7 @@ def test_memory_is_bounded_and_room_comes_back(queue: Queue, refused: bool) -> N
 
 # ---------------------------------------------------------------- the same in the processor, with a real queue
 
-OPTIONS = ImportOptions(ColumnMap(email="Email", firstName="First"))
+OPTIONS = ImportOptions(ColumnMap(email="Email", first_name="First"))
 FILE = b"Email,First\n" + b"".join(
     b"c%d@example.com,Name %d\n" % (row % 20, row) for row in range(60)
 )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from contact_imports.aws import retry
 from contact_imports.aws.api_keys_table import ApiKeyTable, Scope, key_id_of
@@ -44,7 +45,9 @@ def test_contacts_come_back_as_they_were_written(pipeline: Pipeline, project: st
     assert pipeline.contacts.write(project, written.values()) == set()
     assert pipeline.contacts.read(project, [*written, "none@example.com"]) == written
     changed = {
-        e: replace(c, version=2, contact=replace(c.contact, fields={"phone": "1", "name": "n"}))
+        e: replace(
+            c, version=2, contact=structs.replace(c.contact, fields={"phone": "1", "name": "n"})
+        )
         for e, c in written.items()
     }
     assert pipeline.contacts.write(project, changed.values()) == set()

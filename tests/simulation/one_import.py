@@ -13,7 +13,7 @@ from tests.pipeline import Pipeline
 from tests.simulation.aws_calls import CrashPoint
 from tests.simulation.world import Fault, NewWorld, Poison, World, new_project
 
-COLUMN_MAP = ColumnMap(email="Email", firstName="First", customFields={"plan": "Plan"})
+COLUMN_MAP = ColumnMap(email="Email", first_name="First", custom_fields={"plan": "Plan"})
 # New, existing, repeated, blank and bad rows, over several partitions with several batches each.
 CONTENT = "\n".join(
     (

@@ -29,7 +29,7 @@ from tests.simulation.world import (
     new_project,
 )
 
-COLUMN_MAP = ColumnMap(email="Email", firstName="First")
+COLUMN_MAP = ColumnMap(email="Email", first_name="First")
 AWS = ROOT / "layers/contact_imports/contact_imports/aws"
 SEEDS = range(10)
 STALE_SHARE = 0.9
@@ -117,7 +117,7 @@ def a_dry_run_with_a_value_that_gets_shorter(world: World) -> None:
     long = "x" * 20
     rows = (f"a@example.com,{long},", "a@example.com,x,", f"a@example.com,,{long}")
     content = "\n".join(("Email,First,Last", *rows, "")).encode()
-    column_map = ColumnMap(email="Email", firstName="First", lastName="Last")
+    column_map = ColumnMap(email="Email", first_name="First", last_name="Last")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("contact_imports.model.contact.MAX_CONTACT_BYTES", 60)
         imported(world, content, ImportOptions(column_map, dry_run=True))

@@ -26,7 +26,7 @@ from tests.simulation.world import (
     new_project,
 )
 
-COLUMN_MAP = ColumnMap(email="Email", firstName="First", lastName="Last")
+COLUMN_MAP = ColumnMap(email="Email", first_name="First", last_name="Last")
 SCHEDULED = {"detail-type": "Scheduled Event"}
 
 BATCHES = (

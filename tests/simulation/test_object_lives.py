@@ -19,7 +19,7 @@ from tests.simulation.world import PROCESSOR_TRIES, Fault, NewWorld, World, new_
 
 pytestmark = pytest.mark.usefixtures("small_batches")
 
-OPTIONS = ImportOptions(ColumnMap(email="Email", firstName="First"))
+OPTIONS = ImportOptions(ColumnMap(email="Email", first_name="First"))
 DROPPED_OPTIONS = ImportOptions(None, delimiter=None)
 """As a dropped object without metadata has them."""
 

@@ -18,7 +18,7 @@ from tests.simulation.world import NewWorld, Poison, World, describe, new_projec
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "200"))
 
-COLUMN_MAP = ColumnMap(email="Email", firstName="First", customFields={"plan": "Plan"})
+COLUMN_MAP = ColumnMap(email="Email", first_name="First", custom_fields={"plan": "Plan"})
 EMAILS = [*(f"{letter}@example.com" for letter in "abcde"), "é@xn--mnchen-3ya.de"]
 OTHER_FORMS = [
     "Ann <a@example.com>",

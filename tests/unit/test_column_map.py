@@ -204,7 +204,7 @@ def test_a_header_that_does_not(header: list[str], code: str, said: str) -> None
 
 def test_as_many_columns_as_a_file_may_have_can_be_matched() -> None:
     header = ["Email", *(f"c{n}" for n in range(999))]
-    assert len(match_columns(header).column_map.customFields) == 999
+    assert len(match_columns(header).column_map.custom_fields) == 999
 
 
 def test_the_columns_of_a_report_are_nobodys() -> None:

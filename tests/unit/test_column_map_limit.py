@@ -33,7 +33,7 @@ JSON_FIELDS = {"projectId": "demo", "columnMap": FIELDS["columnMap"]}
 def column_map_of(size: int, character: str = "x") -> dict[str, Any]:
     """A column map that takes just `size` bytes as it is stored."""
     column_map = {"email": "Email", "customFields": {"k": ""}}
-    left = size - stored_bytes(ColumnMap(email="Email", customFields={"k": ""}))
+    left = size - stored_bytes(ColumnMap(email="Email", custom_fields={"k": ""}))
     header = character * (left // len(character.encode()))
     column_map["customFields"] = {"k": header + "x" * (left - len(header.encode()))}
     return column_map

@@ -126,7 +126,7 @@ def test_values_decide_what_a_name_proposes(table: str, fields: dict[str, str]) 
         if field not in ("email", "customFields")
     } == fields
     header = table.splitlines()[0].split(",")
-    assert len(found.column_map.customFields) == len(header) - 1 - len(fields)
+    assert len(found.column_map.custom_fields) == len(header) - 1 - len(fields)
 
 
 def test_a_report_is_matched_by_its_names_since_its_emails_are_wrong() -> None:
@@ -149,7 +149,7 @@ def test_headers_that_nobody_maps_never_refuse_a_file(
     header: list[str], custom: list[str], codes: set[str]
 ) -> None:
     found = match_columns(header)
-    assert list(found.column_map.customFields) == custom
+    assert list(found.column_map.custom_fields) == custom
     assert {note.code for note in found.notes} == codes
     positions = find_columns(found.column_map, header).positions
     named = [position for position, name in enumerate(header) if name]
@@ -159,7 +159,7 @@ def test_headers_that_nobody_maps_never_refuse_a_file(
 def test_names_that_are_more_than_can_be_recorded_are_left_out() -> None:
     header = ["Email", *(f"{n} {'x' * 120}" for n in range(999))]
     found = match_columns(header)
-    chars = sum(len(key) + len(name) for key, name in found.column_map.customFields.items())
+    chars = sum(len(key) + len(name) for key, name in found.column_map.custom_fields.items())
     assert MAX_MATCHED_CHARS - 300 < chars <= MAX_MATCHED_CHARS
     assert {note.code for note in found.notes} == {"column_left_out"}
     assert sum(len(note.message) for note in found.notes) < 5_000
@@ -190,7 +190,7 @@ def test_what_is_matched_is_found_again(header: list[str], rows: list[list[str]]
     assert len(set(columns.positions)) == len(columns.positions)
     mapped = {position for position, cell in enumerate(header) if clean_header(cell)}
     assert mapped - set(columns.positions) <= set(range(columns.width, len(header)))
-    assert all(0 < len(key) <= MAX_CUSTOM_FIELD_KEY_CHARS for key in found.column_map.customFields)
+    assert all(0 < len(key) <= MAX_CUSTOM_FIELD_KEY_CHARS for key in found.column_map.custom_fields)
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from contact_imports.files.contact_file import ContactFile, open_contact_file
 from contact_imports.files.failed_rows import (
@@ -26,7 +26,7 @@ from contact_imports.model.progress import Partition
 from local.stack import ROOT
 from tests.reference import ReferenceImport, reference_import
 
-COLUMN_MAP = ColumnMap(email="Email", name="Name", customFields={"plan": "Plan"})
+COLUMN_MAP = ColumnMap(email="Email", name="Name", custom_fields={"plan": "Plan"})
 HEADER = ["Email", "Name", "", "Plan", "x", "x"]
 
 

@@ -21,7 +21,7 @@ bob@example.com,Robert
 carol@example.com,"Carol, ""C""",team,x
 dan@example.com,Dan,free,x,shifted
 '''
-COLUMN_MAP = ColumnMap(email="email", firstName="First", customFields={"plan": "Plan"})
+COLUMN_MAP = ColumnMap(email="email", first_name="First", custom_fields={"plan": "Plan"})
 
 
 def run(on_conflict: OnConflict, before: dict[str, Contact] | None = None) -> ReferenceImport:

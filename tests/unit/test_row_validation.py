@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from email_validator import EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +11,7 @@ from contact_imports.model.contact import Contact, OnBlank, Row
 from contact_imports.model.errors import RowError
 from contact_imports.model.identity import email_identity
 from contact_imports.model.limits import MAX_CUSTOM_VALUE_CHARS, MAX_VALUE_CHARS
-from contact_imports.model.row_validation import RowReader, is_email
+from contact_imports.model.row_validation import PRIVATE_DOMAINS, RowReader, is_email
 
 
 def read_row(
@@ -132,3 +132,33 @@ def test_an_email_is_what_the_library_takes_for_one(text: str) -> None:
     except EmailNotValidError:
         expected = False
     assert is_email(email) is expected
+
+
+def test_no_domain_that_email_validator_reserves_is_public() -> None:
+    assert set(SPECIAL_USE_DOMAIN_NAMES) <= PRIVATE_DOMAINS
+
+
+@settings(max_examples=1000)
+@given(st.from_regex(r"\A(?:[a-z0-9-]{1,5}\.){0,3}[a-z0-9]{1,4}\Z"))
+def test_a_domain_that_is_not_given_to_email_validator_is_one_that_it_accepts(domain: str) -> None:
+    assert is_email(f"a@{domain}") == accepted_by_the_library(f"a@{domain}")
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        *("example.org", "a-b.co.uk", "xn--mnchen-3ya.de", "ab--cd.example.org", "1.example.org"),
+        *("a.test", "a.arpa", "a.b.onion", "x.lan", "a.b.c2", "example.x", f"{'a' * 63}.org"),
+        *(f"{'a' * 64}.org", "-a.org", "a-.org", "a..org", ".org", "org", "a.org.", "127.0.0.1"),
+    ],
+)
+def test_a_domain_is_public_if_email_validator_says_so(domain: str) -> None:
+    assert is_email(f"a@{domain}") == accepted_by_the_library(f"a@{domain}")
+
+
+def accepted_by_the_library(email: str) -> bool:
+    try:
+        validate_email(email, check_deliverability=False)
+    except EmailNotValidError:
+        return False
+    return email.rpartition(".")[2] not in PRIVATE_DOMAINS

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from contact_imports.api.openapi import REQUEST_ID_HEADER
 from contact_imports.api.paths import UPLOADS_PATH
+from contact_imports.api.responses import REQUEST_ID_HEADER
 from contact_imports.aws.environment import (
     ApiEnvironment,
     DeadLetterEnvironment,

@@ -1,4 +1,6 @@
-"""The OpenAPI document of the API: Powertools makes it from the routes, with the models of this module.
+"""The OpenAPI document of the API: Powertools makes it from the operations and the models of this module.
+
+Only a request for the document imports it, since it takes long.
 
 It is written for client generators: an operation has one content type for its request and one for its response,
 every model is a named schema, and a value that may be null has null in its type.
@@ -6,6 +8,7 @@ every model is a named schema, and a value that may be null has null in its type
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
@@ -16,14 +19,21 @@ from pydantic import BaseModel, Field
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import SkipJsonSchema, models_json_schema
 
-from contact_imports.api.paths import IMPORTS_PATH, OPENAPI_PATH, UPLOADS_PATH
+from contact_imports.api.paths import (
+    ERRORS_PATH,
+    FAILED_ROWS_PATH,
+    IMPORT_PATH,
+    IMPORTS_PATH,
+    OPENAPI_PATH,
+    UPLOADS_PATH,
+)
 from contact_imports.api.requests import ImportFields
+from contact_imports.api.responses import REQUEST_ID_HEADER
 from contact_imports.model.errors import RequestErrorCode, RowErrorCode
 from contact_imports.model.import_job import Status
 from contact_imports.model.limits import MAX_UPLOAD_BYTES
 
 JSON = "application/json"
-REQUEST_ID_HEADER = "X-Request-Id"
 
 _DateTime = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 _Optional = str | SkipJsonSchema[None]
@@ -297,7 +307,7 @@ _HEADERS_OF: dict[int | None, str] = {
 }
 
 
-CSV_REPORT: dict[int, OpenAPIResponse] = {
+_CSV_REPORT: dict[int, OpenAPIResponse] = {
     200: {
         "description": "Failed rows as CSV",
         "content": {"text/csv": {"schema": {"type": "string"}}},
@@ -320,22 +330,113 @@ CSV_REPORT: dict[int, OpenAPIResponse] = {
 }
 
 
-def responses(
+def _responses(
     description: str, model: type[BaseModel] | None, *errors: int
 ) -> dict[int, OpenAPIResponse]:
     """The responses of an operation: its success, and its refusals by status. Every operation gets 429, 500 and
     default too."""
     content: dict[str, Any] = {JSON: {"model": model} if model else {"schema": {"type": "object"}}}
-    return {200: {"description": description, "content": content}, **refusals(*errors)}
+    return {200: {"description": description, "content": content}, **_refusals(*errors)}
 
 
-def refusals(*errors: int) -> dict[int, OpenAPIResponse]:
+def _refusals(*errors: int) -> dict[int, OpenAPIResponse]:
     """The statuses of an operation's refusals."""
     return {status: {"description": _ERRORS[status].description} for status in errors}
 
 
-def document(app: APIGatewayRestResolver) -> dict[str, Any]:
-    """The document of an app's routes, without `servers`, which depend on how the API was called."""
+class _Operation(NamedTuple):
+    method: str
+    path: str
+    summary: str
+    description: str
+    responses: dict[int, OpenAPIResponse]
+    tag: str = "Contacts"
+
+
+_OPERATIONS = {
+    "CreateContactImport": _Operation(
+        "POST",
+        IMPORTS_PATH,
+        "Create Contact Import",
+        "Import contacts from an uploaded CSV file. The file is stored and processed in the background; "
+        "poll `GET /v1/contacts/imports/{id}` for status and counts. Requires API key with audience:write.",
+        _responses(
+            "Import accepted for background processing",
+            ApiResponseContactImport,
+            *(400, 401, 403, 409, 413),
+        ),
+    ),
+    "CreateContactImportUpload": _Operation(
+        "POST",
+        UPLOADS_PATH,
+        "Create Contact Import Upload",
+        "Get a presigned POST for a CSV file of up to 5 GiB. The import is pending until the file is "
+        "uploaded; poll `GET /v1/contacts/imports/{id}` for status and counts. Requires API key with audience:write.",
+        _responses(
+            "Import that waits for its file",
+            ApiResponseContactImportUpload,
+            *(400, 401, 403, 409, 413),
+        ),
+    ),
+    "ListContactImports": _Operation(
+        "GET",
+        IMPORTS_PATH,
+        "List Contact Imports",
+        "The imports of a project, newest first. Requires API key with audience:read.",
+        _responses("Imports", ApiResponseContactImportList, 400, 401, 403),
+    ),
+    "GetContactImport": _Operation(
+        "GET",
+        IMPORT_PATH,
+        "Get Contact Import",
+        "Get a contact import's status and counts. Requires API key with audience:read.",
+        _responses("Import status and counts", ApiResponseContactImportStatus, 400, 401, 403, 404),
+    ),
+    "DownloadContactImportFailedRows": _Operation(
+        "GET",
+        ERRORS_PATH,
+        "Download Contact Import Failed Rows",
+        "The failed rows of an import that has ended, as CSV with their original cells. Correct them and "
+        "send the file again. With format=spreadsheet, a spreadsheet opens the CSV without running formulas, and it can be "
+        "sent again too. Follow redirects: a large report is a redirect. Requires API key with audience:read.",
+        _CSV_REPORT | _refusals(400, 401, 403, 404, 409),
+    ),
+    "ListContactImportFailedRows": _Operation(
+        "GET",
+        FAILED_ROWS_PATH,
+        "List Contact Import Failed Rows",
+        "The failed rows of an import that has ended, with their numbers and reasons, in pages. "
+        "Requires API key with audience:read.",
+        _responses("Failed rows", ApiResponseFailedRowList, 400, 401, 403, 404, 409),
+    ),
+    "GetOpenApiDocument": _Operation(
+        "GET",
+        OPENAPI_PATH,
+        "Get OpenAPI Document",
+        "This document. Needs no API key.",
+        _responses("This document", None, 400),
+        "Description",
+    ),
+}
+
+
+def document(handlers: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
+    """The document of the operations, without `servers`, which depend on how the API was called.
+
+    `handlers` has the function that handles each operation, by the operation's id: its parameters are documented.
+    """
+    app = APIGatewayRestResolver()
+    for operation_id, handler in handlers.items():
+        operation = _OPERATIONS[operation_id]
+        app.route(
+            operation.path,
+            operation.method,
+            operation_id=operation_id,
+            summary=operation.summary,
+            description=operation.description,
+            responses=operation.responses,
+            tags=[operation.tag],
+        )(handler)
     schema: dict[str, Any] = msgspec.json.decode(
         app.get_openapi_json_schema(
             title="Contact Imports",
@@ -374,8 +475,8 @@ def document(app: APIGatewayRestResolver) -> dict[str, Any]:
         error.name: _error(status, error.description) for status, error in _ERRORS.items()
     } | {_DEFAULT.name: _error(None, _DEFAULT.description)}
     for path, operations in schema["paths"].items():
-        for operation in operations.values():
-            _complete(operation)
+        for described in operations.values():
+            _complete(described)
         if path in _BODIES:
             content_type, model = _BODIES[path]
             content = {content_type: {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}

@@ -43,6 +43,7 @@ _RETRY_AFTER_SECONDS: Mapping[RequestErrorCode, int] = {
     "IDEMPOTENCY_IN_PROGRESS": 1,
     "REPORT_NOT_READY": 1,
 }
+REQUEST_ID_HEADER = "X-Request-Id"
 _CHALLENGE = 'Bearer realm="contact-imports"'
 
 

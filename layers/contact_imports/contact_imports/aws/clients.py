@@ -1,10 +1,15 @@
-"""AWS clients that are made quickly, for a cold start, that make many calls quickly, and that end each of them in time."""
+"""AWS clients that are made quickly, for a cold start, that make many calls quickly, and that end each of them in time.
+
+They are botocore's. boto3 would add a third to the time of importing it, so only what needs its transfers imports it.
+"""
 
 from __future__ import annotations
 
+import gc
 import gzip
 import logging
 import os
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +22,8 @@ from contact_imports.aws.retry import retry_or_stop
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 _DATA = Path(__file__).parent / "botocore_data"
@@ -85,6 +92,7 @@ class _Loader(Loader):
         return os.listdir(self.BUILTIN_DATA_PATH)
 
 
+@cache
 def fast_session() -> Session:
     """A session whose clients are made in less than half the time, and retry until the invocation's deadline.
 
@@ -106,21 +114,46 @@ def fast_session() -> Session:
     return session
 
 
+def _client(service: str, config: Config) -> Any:
+    """Makes a client. Its model is tens of thousands of objects that stay for as long as the process: collecting
+    garbage would visit all of them several times meanwhile, and once more with each full collection later, which
+    takes longer than everything else here."""
+    gc.disable()
+    try:
+        return fast_session().create_client(service, config=config)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def dynamodb_client() -> DynamoDBClient:
+    """A client for DynamoDB that checks parameters."""
+    return cast("DynamoDBClient", _client("dynamodb", QUICK))
+
+
 def fast_dynamodb_client() -> DynamoDBClient:
     """A client that does not decode attribute values.
 
     botocore visits every value of every item to decode binary ones, which we do not have. With the check of
     parameters, that takes two thirds of the time of a row. The service's model in `botocore_data` declares a value
     to be a document, which botocore passes on unchanged.
-
-    It does not use boto3, which would add a third to the time of importing botocore.
     """
-    return cast("DynamoDBClient", fast_session().create_client("dynamodb", config=FAST))
+    return cast("DynamoDBClient", _client("dynamodb", FAST))
 
 
-def sqs_client() -> SQSClient:
-    """A client without boto3, as above."""
-    return cast("SQSClient", fast_session().create_client("sqs", config=FAST))
+def s3_client(config: Config = OBJECTS) -> S3Client:
+    """A client for S3."""
+    return cast("S3Client", _client("s3", config))
+
+
+def sqs_client(config: Config = QUICK) -> SQSClient:
+    """A client for SQS."""
+    return cast("SQSClient", _client("sqs", config))
+
+
+def events_client() -> EventBridgeClient:
+    """A client for EventBridge."""
+    return cast("EventBridgeClient", _client("events", QUICK))
 
 
 def _is_as_assumed(session: Session) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
@@ -67,8 +67,7 @@ _MAX_ERROR_CHARS = 4_000
 """The most of the reason for an import's failure: it names columns, whose names have no limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImportPage:
+class ImportPage(msgspec.Struct, frozen=True):
     """Some imports of a project, newest first; `next_id` is the last one that was read, None at the end."""
 
     imports: list[Import]

@@ -13,7 +13,6 @@ import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
-from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from contact_imports.aws.byte_stream import ByteStream
@@ -25,13 +24,10 @@ from contact_imports.model.import_job import Import
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CopySourceTypeDef
+    from s3transfer.manager import TransferManager
 
 _REPORT_URL_SECONDS = 900
 _MAX_KEY_BYTES = 1024
-
-_ONE_PART_AT_A_TIME = TransferConfig(use_threads=False)
-"""Holds one part (8 MiB) of an object in memory at a time, and returns when all of them are sent."""
 
 
 class ReportFiles:
@@ -45,13 +41,13 @@ class ReportFiles:
         self, job: Import, chunks: Iterator[bytes], *, for_spreadsheet: bool = False
     ) -> None:
         """Stores the report of an import's failed rows, of any size; all of it or nothing."""
-        self._client.upload_fileobj(
-            io.BufferedReader(ByteStream(chunks)),
-            self._bucket,
-            _report_key(job, for_spreadsheet=for_spreadsheet),
-            ExtraArgs={"ContentType": "text/csv; charset=utf-8"},
-            Config=_ONE_PART_AT_A_TIME,
-        )
+        with self._one_part_at_a_time() as transfers:
+            transfers.upload(
+                io.BufferedReader(ByteStream(chunks)),
+                self._bucket,
+                _report_key(job, for_spreadsheet=for_spreadsheet),
+                extra_args={"ContentType": "text/csv; charset=utf-8"},
+            ).result()
 
     def report_size(self, job: Import, *, for_spreadsheet: bool = False) -> int | None:
         """The bytes of an import's report; None if there is none."""
@@ -122,13 +118,21 @@ class ReportFiles:
 
     def copy_report(self, job: Import, key: str) -> None:
         """Copies an import's report to where the results of its dropped file are."""
-        source: CopySourceTypeDef = {"Bucket": self._bucket, "Key": _report_key(job)}
+        source = {"Bucket": self._bucket, "Key": _report_key(job)}
         # Not CopyObject, which takes 5 GB at most.
-        self._client.copy(source, self._bucket, key, Config=_ONE_PART_AT_A_TIME)
+        with self._one_part_at_a_time() as transfers:
+            transfers.copy(source, self._bucket, key).result()
 
     def delete_result(self, key: str) -> None:
         """Deletes the result that an earlier import of the same key left, if there is one."""
         self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def _one_part_at_a_time(self) -> TransferManager:
+        """Holds one part (8 MiB) of an object in memory at a time, and returns when all of them are sent."""
+        # Here, since boto3 takes long to import, and few imports have a report.
+        from boto3.s3.transfer import TransferConfig, create_transfer_manager
+
+        return create_transfer_manager(self._client, TransferConfig(use_threads=False))
 
 
 def result_key(job: Import, suffix: str) -> str:

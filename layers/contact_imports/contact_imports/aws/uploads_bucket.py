@@ -11,12 +11,12 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from typing import TYPE_CHECKING, TypedDict
 
+import msgspec
 from botocore.exceptions import ClientError
 
 from contact_imports.aws.byte_stream import ByteStream
@@ -53,16 +53,14 @@ class UploadRefusedError(Exception):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ImportKey:
+class ImportKey(msgspec.Struct, frozen=True):
     """Which import an object's key names; `import_id` is None for an object that was dropped."""
 
     project_id: str
     import_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PresignedPost:
+class PresignedPost(msgspec.Struct, frozen=True):
     """A form that anyone may post one file with, until it expires: `fields`, then `file`, to `url`."""
 
     url: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import codecs
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
+
+import msgspec
 
 from contact_imports.files.encoding import (
     HEAD_BYTES,
@@ -31,8 +32,7 @@ from contact_imports.model.notes import Note
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class ContactFile:
+class ContactFile(msgspec.Struct, frozen=True):
     """A file that was read up to its header.
 
     `reader` gives the records after the header. `header_record` is the header's record number, from 1. `notes` say what

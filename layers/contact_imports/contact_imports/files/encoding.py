@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 import zlib
+from functools import cache
 from typing import Protocol
 
 from contact_imports.model.errors import FileError
@@ -139,13 +140,22 @@ _OTHER_THAN_C1 = bytes(set(range(256)) - set(_C1))
 _ASCII = bytes(range(128))
 # What UTF-8 decodes to in a Windows-1252 file that has some: letters and marks of Western names.
 _WESTERN_IN_UTF_8 = re.compile("[\u00c0-\u017f\u2013-\u2122]")
-# Letters of living languages and usual marks: other encodings are valid UTF-8 by chance, but not this.
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
-_LIVING = re.compile(
-    "[\u00a0-\u017f\u0391-\u03af\u03b1-\u03ce\u0410-\u0457\u05d0-\u05ea\u0621-\u064a"
-    "\u0900-\u0dff\u0e01-\u0e4e\u1e80-\u1ef9\u2010-\u2122\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3"
-    "\uff00-\uffef\U0001f300-\U0001faff]"
-)
+
+
+@cache
+def _living() -> re.Pattern[str]:
+    """Letters of living languages and usual marks: other encodings are valid UTF-8 by chance, but not this.
+
+    It takes long to compile, and only a file that is not UTF-8 needs it.
+    """
+    return re.compile(
+        "[\u00a0-\u017f\u0391-\u03af\u03b1-\u03ce\u0410-\u0457\u05d0-\u05ea\u0621-\u064a"
+        "\u0900-\u0dff\u0e01-\u0e4e\u1e80-\u1ef9\u2010-\u2122\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3"
+        "\uff00-\uffef\U0001f300-\U0001faff]"
+    )
+
+
 _LIVING_CHARACTERS = 1_000
 """How many characters of a file are looked at for that."""
 
@@ -321,7 +331,7 @@ class _Scan:
     @property
     def is_damaged_utf_8(self) -> bool:
         """Whether the file is UTF-8 except for some bytes."""
-        living = len(_LIVING.findall(self._decoded)) * 2 > len(self._decoded)
+        living = len(_living().findall(self._decoded)) * 2 > len(self._decoded)
         return living and self.valid >= self.not_ascii * _DAMAGED_SHARE
 
     @property

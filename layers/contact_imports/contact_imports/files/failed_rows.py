@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
+import msgspec
 import orjson
 
 from contact_imports.files.bit_set import BitSet
@@ -33,8 +33,7 @@ class Counted(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class FailedRow:
+class FailedRow(msgspec.Struct, frozen=True):
     """A failed row with its original cells; `line` is the line where it starts, from 1."""
 
     error: RowError

@@ -12,9 +12,10 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from copy import copy
-from dataclasses import dataclass, field
 from itertools import islice, tee
 from typing import Literal
+
+import msgspec
 
 from contact_imports.model.errors import RowError
 from contact_imports.model.identity import email_identity
@@ -44,8 +45,7 @@ class MalformedRecord(list[str]):
         return RowError(row, "malformed_quoting", self.why)
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True):
     """What a file's records look like: how many cells the header has, and which one is the email (from 0)."""
 
     width: int
@@ -71,8 +71,7 @@ class Shape:
         )
 
 
-@dataclass(slots=True)
-class Scan:
+class Scan(msgspec.Struct):
     """One record as it was read: its cells, and the lines of the file that it took.
 
     A `fault` is in the last of these lines, in cell `cell` (from 1), which begins in line `cell_line` (from 0).
@@ -81,12 +80,12 @@ class Scan:
     not quoted but seems to end with a closing quote, or 0.
     """
 
-    cells: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
+    cells: list[str] = []
+    lines: list[str] = []
     fault: Fault | None = None
     cell: int = 0
     cell_line: int = 0
-    closings: list[tuple[int, int, int]] = field(default_factory=list)
+    closings: list[tuple[int, int, int]] = []
     bare_escapes: bool = False
     dangling: int = 0
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 
 from contact_imports.files.records import Block, is_blank
 from contact_imports.model.column_map import Columns
@@ -34,32 +35,46 @@ _TOTALS = (
     r"aantal|итого|всего|разом|celkem|összesen|toplam|yhteensä|summa|合計|総計|合计|总计|總計|합계|المجموع|סה\"כ"
 )
 _DONE = r"(?:affected|selected|exported|returned|found|listed|processed|written)"
-_NUMBER = re.compile(rf"[\d.,:/ %+-]*(?:{_COUNTED})?", re.IGNORECASE)
 
-_WITH_NUMBER = re.compile(
-    rf"[#*/ -]*(?:{_TOTALS})(?: (?:of |number of )?(?:{_COUNTED}))?(?: {_DONE})?\s*[:=：]?\s*[\d][\d.,' ]*(?: ?(?:{_COUNTED}))?\.?"
-    rf"|[#*/ -]*(?:{_COUNTED})(?: count| {_DONE})?\s*[:=：]\s*[\d][\d.,' ]*\.?"
-    rf"|\(?\s*[\d][\d.,' ]*\s*(?:{_COUNTED})(?: (?:in set|total|{_DONE}))*(?: \([\d., a-z]*\))?\s*\)?\.?"
-    r"|[-=*# ]*(?:end|end of (?:file|report|list|data|export|table)|eof|ende|fin|fine|fim|einde|koniec|конец)[-=*#. ]*(?<=[-=*#.])"
-    r"|(?:page|seite|página|pagina|strona|страница) \d+(?: ?(?:of|von|de|di|van|z|из|/) ?\d+)?",
-    re.IGNORECASE,
-)
-"""A total or an end mark that cannot be a person's name."""
 
-_TOTAL = re.compile(
-    rf"(?:{_TOTALS})(?: (?:of |number of )?(?:{_COUNTED}))?\s*[:=：]?", re.IGNORECASE
-)
-"""A total whose number is in another cell."""
+# These take long to compile, and few files have a footer, so each is compiled when it is first used.
+@cache
+def _number() -> re.Pattern[str]:
+    return re.compile(rf"[\d.,:/ %+-]*(?:{_COUNTED})?", re.IGNORECASE)
 
-_WORDED = re.compile(
-    r"(?:confidential|copyright|\(c\)|©|all rights reserved|disclaimer|vertraulich|confidentiel|confidencial|riservato).*"
-    r"|(?:this )?(?:report|file|list|data|export)?\s*(?:was |is )?(?:generated|exported|created|printed|downloaded|produced|prepared|"
-    r"erstellt|exportiert|généré|exporté|generado|exportado|generato|esportato|gerado)\b.*"
-    r"|(?:source|quelle|fuente|fonte|bron|note|notes|nota|hinweis|as of|stand|date|run date|export date|datum|fecha|report|filter|filters|filtered by)\s*:.*"
-    r"|end of (?:file|report|list|data|export|table)\b.*|eof",
-    re.IGNORECASE | re.DOTALL,
-)
-"""A footer's words, which may also be values of a row."""
+
+@cache
+def _with_number() -> re.Pattern[str]:
+    """A total or an end mark that cannot be a person's name."""
+    return re.compile(
+        rf"[#*/ -]*(?:{_TOTALS})(?: (?:of |number of )?(?:{_COUNTED}))?(?: {_DONE})?\s*[:=：]?\s*[\d][\d.,' ]*(?: ?(?:{_COUNTED}))?\.?"
+        rf"|[#*/ -]*(?:{_COUNTED})(?: count| {_DONE})?\s*[:=：]\s*[\d][\d.,' ]*\.?"
+        rf"|\(?\s*[\d][\d.,' ]*\s*(?:{_COUNTED})(?: (?:in set|total|{_DONE}))*(?: \([\d., a-z]*\))?\s*\)?\.?"
+        r"|[-=*# ]*(?:end|end of (?:file|report|list|data|export|table)|eof|ende|fin|fine|fim|einde|koniec|конец)[-=*#. ]*(?<=[-=*#.])"
+        r"|(?:page|seite|página|pagina|strona|страница) \d+(?: ?(?:of|von|de|di|van|z|из|/) ?\d+)?",
+        re.IGNORECASE,
+    )
+
+
+@cache
+def _total() -> re.Pattern[str]:
+    """A total whose number is in another cell."""
+    return re.compile(
+        rf"(?:{_TOTALS})(?: (?:of |number of )?(?:{_COUNTED}))?\s*[:=：]?", re.IGNORECASE
+    )
+
+
+@cache
+def _worded() -> re.Pattern[str]:
+    """A footer's words, which may also be values of a row."""
+    return re.compile(
+        r"(?:confidential|copyright|\(c\)|©|all rights reserved|disclaimer|vertraulich|confidentiel|confidencial|riservato).*"
+        r"|(?:this )?(?:report|file|list|data|export)?\s*(?:was |is )?(?:generated|exported|created|printed|downloaded|produced|prepared|"
+        r"erstellt|exportiert|généré|exporté|generado|exportado|generato|esportato|gerado)\b.*"
+        r"|(?:source|quelle|fuente|fonte|bron|note|notes|nota|hinweis|as of|stand|date|run date|export date|datum|fecha|report|filter|filters|filtered by)\s*:.*"
+        r"|end of (?:file|report|list|data|export|table)\b.*|eof",
+        re.IGNORECASE | re.DOTALL,
+    )
 
 
 class TableRows:
@@ -186,7 +201,7 @@ def _notes_start(records: Sequence[Sequence[str]], start: int, columns: Columns)
         texts = [text for text in map(clean_value, record) if text]
         if len(record) >= columns.width or len(texts) != 1 or "@" in texts[0]:
             break
-        is_note = is_note or _WORDED.fullmatch(texts[0]) is not None
+        is_note = is_note or _worded().fullmatch(texts[0]) is not None
     return len(records)
 
 
@@ -206,13 +221,15 @@ def _is_footer(
     if is_rule(record):
         return True
     position, text = cells[0]
-    numbers = all(_NUMBER.fullmatch(cell) for _, cell in cells[1:])
-    if numbers and (_WITH_NUMBER.fullmatch(text) or (len(cells) > 1 and _TOTAL.fullmatch(text))):
+    numbers = all(_number().fullmatch(cell) for _, cell in cells[1:])
+    if numbers and (
+        _with_number().fullmatch(text) or (len(cells) > 1 and _total().fullmatch(text))
+    ):
         return True
     is_short = len(record) < columns.width
     if not (after_blank or is_short or position == columns.positions[0]):
         return False
-    if _WORDED.fullmatch(text) or (numbers and _TOTAL.fullmatch(text)):
+    if _worded().fullmatch(text) or (numbers and _total().fullmatch(text)):
         return True
     # A single text in a short line is a footer if it is long or comes after one, and a blank line is before it.
     is_long = len(text.split()) >= _SENTENCE_WORDS

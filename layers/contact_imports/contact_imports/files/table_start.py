@@ -10,8 +10,9 @@ import io
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
+
+import msgspec
 
 from contact_imports.files.formulas import is_spreadsheet_report, restore_formulas
 from contact_imports.files.quoting import MalformedRecord
@@ -74,8 +75,7 @@ _QUOTES = frozenset(('""', "''", "``", "“”", "„“", "„”", "””", "
 """Opening and closing quotes that a cell may be in by mistake: the rule knows only straight double ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class TableStart:
+class TableStart(msgspec.Struct, frozen=True):
     """Where the table begins. `header_record` is the header's record number, from 1; `rows` are the first records
     after it, for `match_columns`."""
 
@@ -131,8 +131,7 @@ def find_table(text: str, options: ImportOptions, *, is_whole: bool) -> TableSta
     return head.table_start(start)
 
 
-@dataclass(frozen=True, slots=True)
-class TableHeader:
+class TableHeader(msgspec.Struct, frozen=True):
     """A header, the columns of a contact in it, and what was skipped or chosen up to it."""
 
     cells: list[str]
@@ -163,8 +162,7 @@ def read_table_header(
     return TableHeader(header, match.column_map, columns, (*table.notes, *match.notes))
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
+class _Start(msgspec.Struct, frozen=True):
     """A record that may be the header: its index, how well it fits, and the position of the email."""
 
     index: int
@@ -172,8 +170,7 @@ class _Start:
     email: int
 
 
-@dataclass(frozen=True, slots=True)
-class _HeadRecord:
+class _HeadRecord(msgspec.Struct, frozen=True):
     number: int
     line: int
     row: SampleRow

@@ -8,8 +8,6 @@ from typing import Any
 
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.uploads_bucket import Uploads
-from contact_imports.files.contact_file import check_contact_file
-from contact_imports.files.plain_file import PlainFile
 from contact_imports.model.errors import FileError, RequestError
 from contact_imports.model.import_job import Import, ImportOptions, Status, iso, new_import_id
 
@@ -57,6 +55,10 @@ def create_import(
 
 
 def _check_header(content: bytes, options: ImportOptions) -> None:
+    # Here, since most requests ask for an import's status, and have no file.
+    from contact_imports.files.contact_file import check_contact_file
+    from contact_imports.files.plain_file import PlainFile
+
     check_contact_file(
         lambda: PlainFile(io.BufferedReader(io.BytesIO(content)), len(content)), options
     )

@@ -12,7 +12,6 @@ import msgspec
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.report_files import ReportFiles
 from contact_imports.files.encoding import encoding_name
-from contact_imports.files.failed_rows import PAGE_ROWS
 from contact_imports.model.column_map import REPORT_COLUMNS, SPREADSHEET_COLUMNS
 from contact_imports.model.errors import RequestError
 from contact_imports.model.import_job import Import, Status
@@ -95,6 +94,9 @@ def failed_rows_page(
 
     Raises RequestError if there is no report.
     """
+    # Here, since it imports what reads files, which no other list needs.
+    from contact_imports.files.failed_rows import PAGE_ROWS
+
     if not _has_report(job, now):
         return _list([], None)
     content = reports.failed_rows_page(job, cursor // PAGE_ROWS)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice, takewhile
+from typing import TYPE_CHECKING
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,20 +21,15 @@ from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.report_files import ReportFiles, result_key
 from contact_imports.aws.retry import StillUnprocessedError
 from contact_imports.aws.uploads_bucket import UploadGoneError, Uploads
-from contact_imports.files.contact_file import ContactFile, open_contact_file
-from contact_imports.files.failed_rows import (
-    PAGE_ROWS,
-    FailedRow,
-    LostRows,
-    ReportWriter,
-    failed_rows,
-    spreadsheet_report,
-)
 from contact_imports.files.plain_file import OutOfTimeError
-from contact_imports.jobs.list_imports import import_entry
 from contact_imports.model import limits
 from contact_imports.model.errors import SplitChangedError
 from contact_imports.model.import_job import REPORT_TRIES, Import, Split, Status
+
+if TYPE_CHECKING:
+    # Most imports have no failed rows, and were not dropped: what reads files is imported where it is needed.
+    from contact_imports.files.contact_file import ContactFile
+    from contact_imports.files.failed_rows import FailedRow
 
 _PAGES_AT_A_TIME = 8
 """Of a report's pages of JSON: one takes S3 some tens of milliseconds, and 10 million rows have 10,000."""
@@ -120,6 +116,8 @@ def _leave_report_and_results(
 
 
 def _leave_results(job: Import, reports: ReportFiles, now: datetime, *, has_report: bool) -> None:
+    from contact_imports.jobs.list_imports import import_entry
+
     errors_key = result_key(job, "errors.csv")
     if has_report:
         reports.copy_report(job, errors_key)
@@ -140,6 +138,8 @@ def _can_be_reported(job: Import) -> bool:
 
 
 def _write_report(job: Import, stores: ReportStores, has_time: Callable[[], bool]) -> None:
+    from contact_imports.files.failed_rows import LostRows, failed_rows, spreadsheet_report
+
     file = _open(job, stores.uploads, has_time)
     split = job.split or Split(0)
     partition_count = split.partition_count
@@ -168,6 +168,8 @@ def _report(
     job: Import, file: ContactFile, rows: Iterator[FailedRow], reports: ReportFiles
 ) -> Iterator[bytes]:
     """Yields the report as CSV, and stores the same rows as pages of JSON."""
+    from contact_imports.files.failed_rows import PAGE_ROWS, ReportWriter
+
     written: list[bytes] = []
     writer = ReportWriter(written.append, file.delimiter, file.header, file.columns)
     page: list[FailedRow] = []
@@ -201,6 +203,8 @@ def _until_out_of_time(rows: Iterator[FailedRow]) -> Iterator[FailedRow]:
 
 def _open(job: Import, uploads: Uploads, has_time: Callable[[], bool]) -> ContactFile:
     """The file once more from its beginning, read as it was."""
+    from contact_imports.files.contact_file import open_contact_file
+
     if job.upload is None:
         raise UploadGoneError(job.id)
     stream = uploads.open(job.upload, has_time)

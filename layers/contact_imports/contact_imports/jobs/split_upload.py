@@ -31,11 +31,6 @@ from contact_imports.files.split import (
     new_batch_limits,
     row_batches,
 )
-from contact_imports.jobs.create_dropped_import import (
-    id_of_dropped,
-    record_dropped,
-    refuse_misplaced,
-)
 from contact_imports.jobs.end_import import GONE, stop_import
 from contact_imports.messages.row_messages import encode_row_batch, with_repeated
 from contact_imports.model import limits
@@ -111,6 +106,13 @@ def process_upload(
     next try may be that version's again. `layer` is the version of the code.
     """
     key = import_of_key(upload.key)
+    if key is None or key.import_id is None:
+        # Here, since only a dropped object needs it, and it imports pydantic.
+        from contact_imports.jobs.create_dropped_import import (
+            id_of_dropped,
+            record_dropped,
+            refuse_misplaced,
+        )
     if key is None:
         misplaced = refuse_misplaced(upload, reports, now)
         return ProcessedUpload("failed" if misplaced else "not an import")

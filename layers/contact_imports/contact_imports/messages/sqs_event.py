@@ -6,7 +6,7 @@ long for a function that receives one record at a time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 import msgspec
@@ -24,6 +24,7 @@ class SqsRecord(msgspec.Struct, frozen=True, rename="camel"):
     receipt_handle: str
     body: str
     attributes: _Attributes
+    event_source_arn: str = msgspec.field(default="", name="eventSourceARN")
 
     @property
     def group(self) -> str:
@@ -60,6 +61,30 @@ class BatchFailures(TypedDict):
     """
 
     batchItemFailures: list[BatchFailure]
+
+
+def handle_each(
+    records: Sequence[SqsRecord],
+    handle: Callable[[SqsRecord], None],
+    put_off: Callable[[SqsRecord, Exception], None],
+) -> BatchFailures:
+    """Handles messages one after another, and returns which of them to deliver again.
+
+    If one fails, the later ones of its group fail too, by the same error, so that they stay in order. `put_off` is
+    called for each of them.
+    """
+    failed: list[SqsRecord] = []
+    errors: dict[str, Exception] = {}
+    for record in records:
+        if record.group not in errors:
+            try:
+                handle(record)
+                continue
+            except Exception as error:
+                errors[record.group] = error
+        put_off(record, errors[record.group])
+        failed.append(record)
+    return failures_of(failed)
 
 
 def failures_of(records: Sequence[SqsRecord]) -> BatchFailures:

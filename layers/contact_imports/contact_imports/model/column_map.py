@@ -6,8 +6,9 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 from contact_imports.model.errors import FileError
 from contact_imports.model.limits import MAX_COLUMN_MAP_BYTES, MAX_COLUMNS
@@ -29,33 +30,38 @@ MAX_REFERENCE_CHARS = 60
 _REFERENCE = re.compile(r"(.*)\(column ([1-9][0-9]{0,3})\)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnMap:
-    """The API's `columnMap`: each field of a contact with the name of its CSV header."""
+class ColumnMap(msgspec.Struct, frozen=True, rename="camel"):
+    """The API's `columnMap`: each field of a contact with the name of its CSV header. On the wire, and in an import's
+    record, the names are camelCase."""
 
     email: str
-    firstName: str | None = None
-    lastName: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
     name: str | None = None
     phone: str | None = None
     country: str | None = None
     language: str | None = None
-    customFields: Mapping[str, str] = field(default_factory=dict)
+    custom_fields: Mapping[str, str] = {}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> ColumnMap:
+        """The column map of values as the API has them; the opposite of `as_dict`."""
+        return msgspec.convert(values, cls)
 
     def as_dict(self) -> dict[str, Any]:
         """The fields that are mapped, as the API has them."""
-        return {name: value for name, value in asdict(self).items() if value}
+        return {name: value for name, value in msgspec.to_builtins(self).items() if value}
 
     def headers(self) -> dict[str, str]:
         """Field to CSV header, email first; a custom field `plan` is called `customFields.plan`."""
-        named = {name: getattr(self, name) for name in ("email", *STANDARD_FIELDS)}
+        named: dict[str, Any] = msgspec.to_builtins(self)
+        del named["customFields"]
         return {name: header for name, header in named.items() if header is not None} | {
-            CUSTOM_FIELD_PREFIX + key: header for key, header in self.customFields.items()
+            CUSTOM_FIELD_PREFIX + key: header for key, header in self.custom_fields.items()
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(msgspec.Struct, frozen=True):
     """Where the fields of a column map are in a file: `fields[i]` is in column `positions[i]`; `fields[0]` is the email.
 
     `width` is the number of the file's own columns. `is_report` is whether the columns of a report follow them.

@@ -78,7 +78,7 @@ def parse_column_map(sent: object) -> ColumnMap:
         raise ValueError(
             f"{to_camel(unset[0])} must be a CSV header's name, not null; leave it out instead"
         )
-    column_map = ColumnMap(**fields.model_dump(by_alias=True))
+    column_map = ColumnMap(**fields.model_dump())
     size = stored_bytes(column_map)
     if size > MAX_COLUMN_MAP_BYTES:
         raise ValueError(

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice
+
+import msgspec
+from msgspec.structs import replace
 
 from contact_imports.model.column_map import (
     MAX_REFERENCE_CHARS,
@@ -71,8 +73,7 @@ _SURE_ANSWERS = frozenset(("yes", "true", "false", "nein", "oui", "subscribed", 
 """Answers that cannot be a person's name."""
 
 
-@dataclass(frozen=True, slots=True)
-class SampleRow:
+class SampleRow(msgspec.Struct, frozen=True):
     """A record after the header. `addresses` has the positions of cells with an address: True if the whole cell is
     one, False if there is other text in it."""
 
@@ -80,8 +81,7 @@ class SampleRow:
     addresses: Mapping[int, bool]
 
 
-@dataclass(frozen=True, slots=True)
-class MatchedColumns:
+class MatchedColumns(msgspec.Struct, frozen=True):
     """The column map that was found. `email` is the position of the email column.
 
     `is_named` is whether that column is called email, `has_addresses` whether its values are addresses. `known` is the
@@ -121,8 +121,7 @@ def match_columns(header: Sequence[str], rows: Sequence[SampleRow] = ()) -> Matc
     return _Match(header, rows).result()
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(msgspec.Struct, frozen=True):
     """A column that may be a field. `fits` is whether its values are right for it, or None if it has no values."""
 
     position: int
@@ -152,9 +151,9 @@ class _Match:
                 mapped[field] = position
         custom = self._custom(mapped)
         return MatchedColumns(
-            ColumnMap(
-                **{field: self._reference(position) for field, position in mapped.items()},
-                customFields=custom,
+            ColumnMap.of(
+                {field: self._reference(position) for field, position in mapped.items()}
+                | {"customFields": custom}
             ),
             email=email.position,
             is_named=email.named.rank < _UNNAMED_RANK,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from contact_imports.model.column_map import CUSTOM_FIELD_PREFIX
 from contact_imports.model.errors import RowError
@@ -34,21 +35,19 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(msgspec.Struct, frozen=True):
     """A contact of one project. `fields` holds the standard fields that have a value.
 
     `email` is its identity (see `identity.email_identity`), not what people are shown.
     """
 
     email: str
-    fields: Mapping[str, str] = field(default_factory=dict)
-    custom_fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = {}
+    custom_fields: Mapping[str, str] = {}
     tags: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """A valid row: its number in the file, and its non-blank values as a contact.
 
     `cleared` are the fields that it removes, with their names in the column map.
@@ -59,8 +58,7 @@ class Row:
     cleared: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(msgspec.Struct, frozen=True):
     """The effect of a row: the contact after it, or None if there still is none, and what the row counts as."""
 
     contact: Contact | None

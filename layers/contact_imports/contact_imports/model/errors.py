@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 FileErrorCode = Literal[
     "EMPTY_FILE",
@@ -87,14 +88,13 @@ class FileError(Exception):
         self.data = data
 
 
-@dataclass(frozen=True, slots=True)
-class RowError:
+class RowError(msgspec.Struct, frozen=True):
     """Why a row is `failed`. `field` is the column map's key, if one cell is the cause."""
 
     row: int
     code: RowErrorCode
     message: str
-    field: str | None = field(default=None)
+    field: str | None = None
 
 
 def not_processed(row: int) -> RowError:

@@ -6,10 +6,11 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from contact_imports.model.column_map import STANDARD_FIELDS
 from contact_imports.model.text import clean_header
@@ -42,8 +43,7 @@ _TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_a-zA-Z]+")
 _DELIMITER = re.compile(r"[,;|\t]")
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(msgspec.Struct, frozen=True):
     """The field that a column's name means. The column with the lowest `rank` is the contact's first choice.
 
     If it is not `certain`, there are unknown words around the known name, and the values decide.
@@ -54,8 +54,7 @@ class Named:
     certain: bool
 
 
-@dataclass(frozen=True, slots=True)
-class KnownNames:
+class KnownNames(msgspec.Struct, frozen=True):
     """The content of header_names.toml, with every name and word in its plain form (see `plain`).
 
     `together` has names, other names, and the field that the first mean in a file that also has one of the others.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 NoteCode = Literal[
     "lines_skipped",
@@ -15,8 +16,7 @@ NoteCode = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """One note: a code for programs, one or two sentences for people."""
 
     code: NoteCode

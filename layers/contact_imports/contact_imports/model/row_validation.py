@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from functools import lru_cache
 
-from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
-
 from contact_imports.model.column_map import CUSTOM_FIELD_PREFIX
 from contact_imports.model.contact import Contact, OnBlank, Row
 from contact_imports.model.errors import RowError
@@ -21,10 +19,16 @@ _MAX_LOCAL_CHARS = 64  # RFC 5321, 4.5.3.1.1
 _MAX_LABEL_CHARS = 63  # RFC 1035, 2.3.1
 _PLAIN_LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 """A dot-atom in lower case (RFC 5322, 3.2.3), which is always valid before the @."""
-_PRIVATE_DOMAINS = frozenset(SPECIAL_USE_DOMAIN_NAMES) | {
-    *("corp", "home", "internal", "intranet", "lan", "localdomain", "private")
-}
-"""Top-level domains that are not public: reserved, or used inside networks (RFC 6762, appendix G)."""
+_PLAIN_DOMAIN = re.compile(r"(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{2,}")
+"""Labels in lower case under a top-level domain of letters (RFC 1035, 2.3.1; RFC 3696, 2), none of them encoded."""
+PRIVATE_DOMAINS = frozenset(
+    (
+        *("arpa", "invalid", "local", "localhost", "onion", "test"),
+        *("corp", "home", "internal", "intranet", "lan", "localdomain", "private"),
+    )
+)
+"""Top-level domains that are not public: reserved (the first row: email-validator's SPECIAL_USE_DOMAIN_NAMES), or used
+inside networks (RFC 6762, appendix G)."""
 _NOTHING = frozenset[str]()
 _DAMAGED = (
     "The value lost characters before it came here: it has U+FFFD, or letters that were read in the wrong "
@@ -54,8 +58,8 @@ class EmailProblem(StrEnum):
 def is_email(email: str) -> bool:
     """Whether an identity is an address that email-validator accepts, in a public domain.
 
-    The library takes longer than all other work on a row. So for addresses that are plain before the @, it is called
-    once for each domain.
+    The library takes longer than all other work on a row, and long to import. So addresses that are plain before the @
+    are looked at once for each domain, and the library is called only for domains that are not plain.
     """
     if len(email) > MAX_EMAIL_CHARS:
         return False
@@ -67,15 +71,20 @@ def is_email(email: str) -> bool:
 
 @lru_cache(maxsize=_DOMAINS_REMEMBERED)
 def _is_domain(domain: str) -> bool:
+    if len(domain) <= _MAX_LABEL_CHARS and _PLAIN_DOMAIN.fullmatch(domain):
+        return domain.rpartition(".")[2] not in PRIVATE_DOMAINS
     return _is_email(f"a@{domain}")
 
 
 def _is_email(email: str) -> bool:
+    # Here, since few files have an address that needs it.
+    from email_validator import EmailNotValidError, validate_email
+
     try:
         validate_email(email, check_deliverability=False)
     except EmailNotValidError:
         return False
-    return email.rpartition(".")[2] not in _PRIVATE_DOMAINS
+    return email.rpartition(".")[2] not in PRIVATE_DOMAINS
 
 
 def email_problem(email: str) -> EmailProblem | None:
@@ -115,7 +124,7 @@ def email_problem(email: str) -> EmailProblem | None:
 def _is_private(domain: str) -> bool:
     """Whether a domain is known only to a network or a machine, or is an IP address."""
     top = domain.rpartition(".")[2]
-    return "." not in domain or top[-1:].isdigit() or top in _PRIVATE_DOMAINS
+    return "." not in domain or top[-1:].isdigit() or top in PRIVATE_DOMAINS
 
 
 class RowReader:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
+import msgspec
+
 from contact_imports.model.contact import Applied, Contact, OnConflict, Outcome, Row, apply_row
 from contact_imports.model.errors import RowError, not_processed
 from contact_imports.model.import_job import IMPORT_DEADLINE_SECONDS, import_time
@@ -20,12 +22,11 @@ _REMEMBERED = timedelta(seconds=2 * IMPORT_DEADLINE_SECONDS)
 """How long a contact remembers an import. After that, no row of the import can be delivered again."""
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedRows:
+class AppliedRows(msgspec.Struct, frozen=True):
     """What a row batch did to a contact: it applied the rows up to `row`, except those in `failed`."""
 
     row: int
-    failed: Mapping[int, str] = field(default_factory=dict)
+    failed: Mapping[int, str] = {}
     """Row number to the reason's message."""
 
 
@@ -60,8 +61,7 @@ class StoredContact:
     emptied: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class MergeResult:
+class MergeResult(msgspec.Struct, frozen=True):
     """The result of merging rows into a stored contact. `after` is what to write, or None if nothing changed."""
 
     after: StoredContact | None
