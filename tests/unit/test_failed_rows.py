@@ -5,7 +5,7 @@ import io
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -20,7 +20,7 @@ from contact_imports.files.failed_rows import (
 from contact_imports.files.plain_file import PlainFile
 from contact_imports.files.table_start import DELIMITERS
 from contact_imports.model.column_map import REPORT_COLUMNS, ColumnMap
-from contact_imports.model.errors import RowError
+from contact_imports.model.errors import FileError, RowError
 from contact_imports.model.import_job import ImportOptions
 from contact_imports.model.progress import Partition
 from local.stack import ROOT
@@ -246,6 +246,15 @@ def test_formulas_are_made_harmless_for_a_spreadsheet() -> None:
     )
 
 
+def is_readable(content: bytes, delimiter: str) -> bool:
+    """Whether a file has no reason to be refused, such as quotes around every value."""
+    try:
+        opened(content, delimiter)
+    except FileError:
+        return False
+    return True
+
+
 formulas = st.text(st.sampled_from("'=+-@\t\r\n \"aé;,＝"), max_size=6)
 
 
@@ -256,6 +265,7 @@ def test_a_report_for_spreadsheets_sent_again_has_the_values_that_it_had(
     table: list[list[str]], delimiter: str
 ) -> None:
     content = written([HEADER, *table], delimiter)
+    assume(is_readable(content, delimiter))
     made = report(content, delimiter, for_spreadsheet=True)
     for row in rows_of(made, delimiter):
         assert not any(cell.lstrip().startswith(("=", "+", "-", "@", "＝")) for cell in row)

@@ -220,7 +220,7 @@ def test_clients_are_botocores_own_where_it_has_changed(
             return model
 
         patch.setattr(Session, "get_service_model", changed)
-        session = fast_session()
+        session = fast_session.__wrapped__()
     assert "botocore has changed" in caplog.text
     assert type(session.get_component("data_loader")).__module__.startswith("botocore.")
     # And their calls are retried too.

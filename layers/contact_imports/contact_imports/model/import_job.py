@@ -14,9 +14,10 @@ from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict, Outcome
 from contact_imports.model.notes import Note
 
-UPLOAD_DEADLINE_SECONDS = 7 * 3600
+UPLOAD_DEADLINE_SECONDS = 8 * 3600
 """How long an import may be without a checked file before it is failed. Above the time that the template
-gives the processor: six hours in which Lambda may still start it, and three tries."""
+gives the processor: six hours in which Lambda may still start it, three tries, and the tries of recording its
+failure."""
 
 PRESIGNED_POST_SECONDS = 3600
 """How long a presigned POST is valid. S3 compares the time at which a request begins."""
