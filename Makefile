@@ -8,6 +8,7 @@ SAMPLE ?= sample.csv
 SCHEDULES ?= 2000
 STACK ?= contact-imports
 RUNTIME ?=
+ARCHITECTURE ?=
 PARAMETERS ?=
 FUZZ_MINUTES ?= 10
 ROUNDS ?= 5
@@ -17,6 +18,7 @@ IN_PARALLEL := -n auto --maxprocesses 4
 TOOLS := .local/tools
 SETUP := .venv/.made $(TOOLS)/sam/.made $(TOOLS)/ministack/.made
 AWS_CLI := $(TOOLS)/aws/.made
+BUILD_FOR = $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
 
 .PHONY: help setup demo up down build deploy test test-long chaos soak bench fuzz conformance lint format lock sample key revoke-key clean
 
@@ -55,11 +57,11 @@ up: $(SETUP) $(AWS_CLI) ## start the embedded AWS, deploy, and keep it running o
 down: .venv/.made ## stop what `make up` started, and delete all its data
 	@$(PY) -m local.up down --state $(STATE)
 
-build: $(SETUP) ## build for AWS Lambda; RUNTIME=python3.13, for example (default: this Python's)
-	@$(PY) -m local.deploy build $(if $(RUNTIME),--runtime $(RUNTIME))
+build: $(SETUP) ## build for AWS Lambda; RUNTIME=python3.13 (default: this Python's), ARCHITECTURE=x86_64 (default: arm64)
+	@$(PY) -m local.deploy build $(BUILD_FOR)
 
 deploy: $(SETUP) ## build and deploy as STACK to the account and region of your AWS environment; PARAMETERS="Name=value ..."
-	@$(PY) -m local.deploy deploy --stack-name $(STACK) $(if $(RUNTIME),--runtime $(RUNTIME)) $(PARAMETERS)
+	@$(PY) -m local.deploy deploy --stack-name $(STACK) $(BUILD_FOR) $(PARAMETERS)
 
 test: $(SETUP) $(AWS_CLI) ## run the unit, integration, simulation and end-to-end tests
 	@$(MAKE) --no-print-directory $(TOOLS)/generators/.made || echo "The client generators could not be installed: their tests are skipped"

@@ -29,6 +29,7 @@ from botocore.config import Config
 
 from contact_imports.api import openapi, parameters
 from contact_imports.api.access import authenticate, check_project, find_import, import_not_found
+from contact_imports.api.cors import cors
 from contact_imports.api.gateway_event import request_id, server_url, without_base_path
 from contact_imports.api.parameters import (
     FailedRowsCursor,
@@ -68,7 +69,7 @@ from contact_imports.jobs.list_imports import (
 from contact_imports.model.errors import RequestError
 
 logger = Logger()
-app = APIGatewayRestResolver()
+app = APIGatewayRestResolver(cors=cors())
 aws = boto3.Session(botocore_session=fast_session())
 dynamodb = aws.client("dynamodb")
 # Clients use its presigned URLs, which need the bucket's own region and signature version 4.

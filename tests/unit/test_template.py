@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from contact_imports.api.cors import CONSOLE_ORIGIN
 from contact_imports.api.openapi import REQUEST_ID_HEADER
 from contact_imports.api.paths import UPLOADS_PATH
 from contact_imports.aws.environment import (
@@ -32,6 +33,7 @@ from contact_imports.model.limits import MAX_FILE_BYTES, MAX_UPLOAD_BYTES
 from local.stack import ROOT
 from tests.events import handler
 from tests.template import load, resources
+from tests.transformed import deployed_resources
 
 FUNCTIONS = resources("AWS::Serverless::Function")
 QUEUES = resources("AWS::SQS::Queue")
@@ -45,9 +47,12 @@ ASYNC_RETRY_DELAYS_SECONDS = 60 + 120
 
 
 def test_everything_is_encrypted() -> None:
-    rules = BUCKET["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    # With a key of the account: tests/unit/test_template_parameters.py.
+    (bucket,) = deployed_resources("AWS::S3::Bucket").values()
+    rules = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rules[0]["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
-    assert all(queue["SqsManagedSseEnabled"] is True for queue in QUEUES.values())
+    queues = deployed_resources("AWS::SQS::Queue")
+    assert all(queue["SqsManagedSseEnabled"] is True for queue in queues.values())
     assert all(table["SSESpecification"]["SSEEnabled"] is True for table in TABLES.values())
 
 
@@ -62,11 +67,18 @@ def test_the_bucket_is_private_and_expires_uploads() -> None:
 
 @pytest.mark.parametrize("kind", ["AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"])
 def test_only_tls_is_taken(kind: str) -> None:
-    (policy,) = resources(kind).values()
-    (statement,) = policy["PolicyDocument"]["Statement"]
-    assert statement["Effect"] == "Deny"
-    assert statement["Principal"] == "*"
-    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    for policy in resources(kind).values():
+        statement = policy["PolicyDocument"]["Statement"][0]
+        assert statement["Effect"] == "Deny"
+        assert statement["Principal"] == "*"
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_every_queue_has_a_policy() -> None:
+    policies = resources("AWS::SQS::QueuePolicy").values()
+    assert [queue for policy in policies for queue in policy["Queues"]] == [
+        {"Ref": queue} for queue in QUEUES
+    ]
 
 
 def test_contacts_are_kept() -> None:
@@ -78,7 +90,8 @@ def test_contacts_are_kept() -> None:
 
 def test_every_function_has_a_log_that_expires() -> None:
     logs = resources("AWS::Logs::LogGroup")
-    assert {f["LoggingConfig"]["LogGroup"]["Ref"] for f in FUNCTIONS.values()} == set(logs)
+    functions = {f["LoggingConfig"]["LogGroup"]["Ref"] for f in FUNCTIONS.values()}
+    assert {*functions, "ApiAccessLogs"} == set(logs)
     assert all(log["RetentionInDays"] == {"Ref": "LogRetentionDays"} for log in logs.values())
 
 
@@ -102,7 +115,9 @@ def test_a_function_gets_the_environment_that_it_reads(
     function: str, environment: type[msgspec.Struct]
 ) -> None:
     variables = set(FUNCTIONS[function]["Environment"]["Variables"])
-    assert variables - {"POWERTOOLS_SERVICE_NAME"} == set(environment.__struct_fields__)
+    # Read before the rest, when the module is imported.
+    early = {"POWERTOOLS_SERVICE_NAME"} | ({CONSOLE_ORIGIN} if function == "ApiFunction" else set())
+    assert variables - early == set(environment.__struct_fields__)
 
 
 def test_a_queue_hides_a_message_for_six_times_the_functions_timeout() -> None:
@@ -248,7 +263,8 @@ def statements() -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_no_permission_is_open() -> None:
-    assert {f["Role"]["Fn::GetAtt"][0] for f in FUNCTIONS.values()} == set(ROLES)
+    functions = {f["Role"]["Fn::GetAtt"][0] for f in FUNCTIONS.values()}
+    assert {*functions, "WebhookRole"} == set(ROLES)
     assert not any("ManagedPolicyArns" in role for role in ROLES.values())
     for _, statement in statements():
         assert "*" not in str(statement["Action"])
