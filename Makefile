@@ -86,11 +86,12 @@ fuzz: $(SETUP) ## run the fuzz tests of requests and files for FUZZ_MINUTES
 conformance: .venv/.made ## write the table of docs/files.md anew, from tests/conformance.py
 	@PYTHONPATH=layers/contact_imports $(PY) -m tests.conformance
 
-lint: $(SETUP) ## run ruff, mypy and sam validate
+lint: $(SETUP) $(TOOLS)/checkov/.made ## run ruff, mypy, cfn-lint (by sam validate) and checkov
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(TOOLS)/sam/bin/sam validate --lint
+	@$(TOOLS)/checkov/bin/checkov --config-file .checkov.yaml
 
 format: .venv/.made ## format the code with ruff
 	@.venv/bin/ruff check --fix
@@ -110,6 +111,7 @@ revoke-key: .venv/.made ## revoke KEY, a key or its id, on STACK
 lock: ## update the locked versions (needs uv)
 	uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url requirements/layer.in -o layers/contact_imports/requirements.txt
 	for name in aws bench dev generators microburst ministack sam; do uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -c layers/contact_imports/requirements.txt requirements/$$name.in -o requirements/$$name.txt; done
+	uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url requirements/checkov.in -o requirements/checkov.txt
 	cd tests/generators && PATH="$(CURDIR)/$(TOOLS)/generators/bin:$$PATH" npm install --package-lock-only --silent
 
 clean: ## remove everything that was installed or built

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -93,6 +94,24 @@ def test_every_function_has_a_log_that_expires() -> None:
     functions = {f["LoggingConfig"]["LogGroup"]["Ref"] for f in FUNCTIONS.values()}
     assert {*functions, "ApiAccessLogs"} == set(logs)
     assert all(log["RetentionInDays"] == {"Ref": "LogRetentionDays"} for log in logs.values())
+
+
+def test_a_table_has_backups_unless_all_that_is_in_it_goes_within_days() -> None:
+    # .checkov.yaml leaves this check out for all tables.
+    without = {
+        name for name, table in TABLES.items() if "PointInTimeRecoverySpecification" not in table
+    }
+    assert without == {"DryRunContactsTable", "IdempotencyTable"}
+    assert all("TimeToLiveSpecification" in TABLES[name] for name in without)
+
+
+def test_every_check_that_is_left_out_has_a_reason() -> None:
+    lines = (ROOT / ".checkov.yaml").read_text().partition("skip-check:\n")[2].splitlines()
+    for before, line in pairwise(["", *lines]):
+        assert line.lstrip().startswith(("# ", "- CKV_"))
+        if line.lstrip().startswith("- "):
+            assert before.lstrip().startswith("# ")
+            assert before.endswith(".")
 
 
 def test_everything_that_takes_tags_is_tagged() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from contact_imports.api.cors import CONSOLE_ORIGIN
 from contact_imports.aws.event_bus import SOURCE
+from local.stack import ROOT
 from tests.transformed import deployed, deployed_resources, load, transform
 
 KEY = "arn:aws:kms:us-east-1:111111111111:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -271,6 +272,28 @@ def test_every_function_may_use_the_key_and_no_other() -> None:
     assert statement["Resource"] == KEY
     # Each of them reads or writes a table, a queue or the bucket.
     assert roles_of(policy) == roles_of_functions()
+
+
+def test_the_documented_key_policy_lets_each_service_use_the_key_that_needs_it() -> None:
+    policy = json.loads((ROOT / "docs" / "kms-key-policy.json").read_text())
+    named = {
+        statement["Principal"]["Service"]
+        for statement in policy["Statement"]
+        if "Service" in statement["Principal"]
+    }
+    on = {"AlarmEmail": "ops@example.com", **WEBHOOK}
+    writers = {
+        statement["Principal"]["Service"]
+        for kind in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy")
+        for statement in statements(kind, **on).values()
+        if statement["Effect"] == "Allow"
+    }
+    # Log groups have no policy; their service writes for the functions.
+    assert named == writers | {"logs.REGION.amazonaws.com"}
+    for statement in policy["Statement"]:
+        if statement["Sid"] != "Account":
+            assert "kms:Decrypt" in statement["Action"]
+            assert any("kms:GenerateDataKey" in action for action in statement["Action"])
 
 
 def test_others_may_only_put_files_under_drop() -> None:
