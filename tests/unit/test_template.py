@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
@@ -31,6 +32,7 @@ from contact_imports.model.import_job import (
     UPLOAD_DEADLINE_SECONDS,
 )
 from contact_imports.model.limits import MAX_FILE_BYTES, MAX_UPLOAD_BYTES
+from local.sam import STACK_NAME
 from local.stack import ROOT
 from tests.events import handler
 from tests.template import load, resources
@@ -103,6 +105,18 @@ def test_a_table_has_backups_unless_all_that_is_in_it_goes_within_days() -> None
     }
     assert without == {"DryRunContactsTable", "IdempotencyTable"}
     assert all("TimeToLiveSpecification" in TABLES[name] for name in without)
+
+
+def test_a_deployment_asks_nothing() -> None:
+    # As `make deploy` and the embedded AWS's deployment do: local/sam.py.
+    settings = tomllib.loads((ROOT / "samconfig.toml").read_text())["default"]["deploy"]
+    assert settings["parameters"] == {
+        "stack_name": STACK_NAME,
+        "capabilities": "CAPABILITY_IAM",
+        "resolve_s3": True,
+        "confirm_changeset": False,
+        "fail_on_empty_changeset": False,
+    }
 
 
 def test_every_check_that_is_left_out_has_a_reason() -> None:
