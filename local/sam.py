@@ -72,9 +72,17 @@ def deploy(
         "--no-confirm-changeset",
         "--no-fail-on-empty-changeset",
         "--parameter-overrides",
-        *(f"Runtime={runtime}", f"Architecture={architecture}", *parameters),
+        *(f"Runtime={runtime}", f"Architecture={architecture}", *map(_quoted, parameters)),
     )
     _run([_SAM, *command], environment, log)
+
+
+def _quoted(parameter: str) -> str:
+    """Name="value", since the SAM CLI takes no empty value without quotes; raises StackError."""
+    name, equals, value = parameter.partition("=")
+    if not equals:
+        raise StackError(f"{name!r} is not a parameter with its value. Write Name=value.")
+    return f'{name}="{value}"'
 
 
 def _path() -> str:

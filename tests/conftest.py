@@ -46,6 +46,7 @@ def function_environment(embedded_aws: LocalStack) -> Iterator[None]:
         IMPORTS_TABLE=outputs["ImportsTable"],
         PROCESSOR_FAILURES_QUEUE_ARN="arn:aws:sqs:us-east-1:000000000000:ProcessorFailuresQueue",
         ROW_QUEUE_URL=outputs["RowQueue"],
+        STACK_NAME="test",
         TAGS_TABLE=outputs["TagsTable"],
         UPLOADS_BUCKET=BUCKET,
     )

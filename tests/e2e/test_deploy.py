@@ -15,13 +15,25 @@ from typing import Any
 import pytest
 
 from contact_imports.aws.api_keys_table import ApiKeyTable
+from local import sam
 from local.deploy import MAX_STACK_NAME_CHARACTERS
-from local.emulator import TOOLS
+from local.emulator import TOOLS, StackError
 from local.sam import ARM64, RUNTIME, X86_64
 from local.stack import ROOT, LocalStack
 from tests import transformed
 
 STACK = "second"
+
+# Those that make no resource of a type that the embedded AWS does not have.
+OPTIONAL = {
+    "AccessLog": "true",
+    "AlarmEmail": "ops@example.com",
+    "ConsoleOrigin": "https://console.example.com",
+    "DropBucketWriters": "222222222222",
+    "LogLevel": "DEBUG",
+    "Tracing": "true",
+    "WebAclArn": "",
+}
 POLICY = (ROOT / "docs" / "deployer-policy.json").read_text()
 
 # Permissions of resource types for features that the template does not use.
@@ -116,12 +128,17 @@ def test_a_deployer_with_the_documented_policy(
     assert f"make -s key PROJECT=$PROJECT_ID STACK={STACK}" in first.stdout
     assert "has no authentication" not in first.stdout + first.stderr
 
-    again = run(deployer, *command)
+    key = deployed.client("kms").create_key()["KeyMetadata"]["Arn"]
+    more = {**OPTIONAL, "KmsKeyArn": key}
+    again = run(deployer, *command, *(f"{name}={value}" for name, value in more.items()))
     assert again.returncode == 0, again.stdout + again.stderr
     # What is left out stays as it was, for the build too.
     assert f"Building for {RUNTIME} on {X86_64}\n" in again.stdout
     (stack,) = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
-    assert {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]} == parameters
+    assert {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]} == {
+        **parameters,
+        **more,
+    }
 
     made = run(deployer, "local.api_key", "--stack-name", STACK, "create", "--project", "acme")
     assert made.returncode == 0, made.stderr
@@ -171,6 +188,11 @@ def test_the_longest_stack_name_makes_a_bucket_name_of_s3() -> None:
     longest_region = "ap-northeast-1"
     bucket = f"{'x' * MAX_STACK_NAME_CHARACTERS}-uploads-{'0' * 12}-{longest_region}"
     assert len(bucket) == 63
+
+
+def test_a_parameter_without_a_value(deployed: LocalStack) -> None:
+    with pytest.raises(StackError, match="Write Name=value"):
+        sam.deploy(deployed.build_folder, STACK, RUNTIME, X86_64, ["AlarmEmail"], {}, None)
 
 
 @pytest.mark.parametrize("name", ["Runtime", "Architecture"])

@@ -433,6 +433,10 @@ def test_the_webhooks_rule_tries_for_a_day_and_keeps_what_failed() -> None:
     rules = deployed_resources("AWS::Events::Rule", **WEBHOOK)
     rule = rules["WebhookRule"]
     assert rule["EventPattern"]["source"] == [SOURCE]
+    # Stacks of an account share the bus.
+    assert rule["EventPattern"]["resources"] == [{"Fn::Sub": "stack/${AWS::StackName}"}]
+    reporter = deployed_resources("AWS::Lambda::Function")["ImportEndedFunction"]
+    assert reporter["Environment"]["Variables"]["STACK_NAME"] == {"Ref": "AWS::StackName"}
     (target,) = rule["Targets"]
     assert set(references(target["Arn"])) == {"WebhookDestination"}
     assert set(references(target["RoleArn"])) == {"WebhookRole"}
