@@ -91,8 +91,9 @@ def test_the_values_of_these_tests_are_allowed(name: str) -> None:
     parameters = load()["Parameters"]
     for parameter, value in SETS[name].items():
         declared = parameters[parameter]
-        assert value in declared.get("AllowedValues", [value])
-        assert re.fullmatch(declared.get("AllowedPattern", ".*"), value)
+        for one in value.split(",") if declared["Type"] == "CommaDelimitedList" else [value]:
+            assert one in declared.get("AllowedValues", [one])
+            assert re.fullmatch(declared.get("AllowedPattern", ".*"), one)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,7 @@ def test_the_values_of_these_tests_are_allowed(name: str) -> None:
         ("WebhookUrl", "http://crm.example.com"),
         ("WebhookSecret", "short"),
         ("KmsKeyArn", "alias/imports"),
+        ("DropBucketWriters", "*"),
         ("DomainName", "https://api.example.com"),
         ("CertificateArn", "1234abcd"),
         ("BasePath", "a/b"),
