@@ -8,6 +8,7 @@ SAMPLE ?= sample.csv
 SCHEDULES ?= 2000
 STACK ?= contact-imports
 RUNTIME ?=
+ARCHITECTURE ?=
 PARAMETERS ?=
 FUZZ_MINUTES ?= 10
 ROUNDS ?= 5
@@ -17,6 +18,7 @@ IN_PARALLEL := -n auto --maxprocesses 4
 TOOLS := .local/tools
 SETUP := .venv/.made $(TOOLS)/sam/.made $(TOOLS)/ministack/.made
 AWS_CLI := $(TOOLS)/aws/.made
+BUILD_FOR = $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
 
 .PHONY: help setup demo up down build deploy test test-long chaos soak bench fuzz conformance lint format lock sample key revoke-key verify-deployment imports logs clean
 
@@ -55,11 +57,11 @@ up: $(SETUP) $(AWS_CLI) ## start the embedded AWS, deploy, and keep it running o
 down: .venv/.made ## stop what `make up` started, and delete all its data
 	@$(PY) -m local.up down --state $(STATE)
 
-build: $(SETUP) ## build for AWS Lambda; RUNTIME=python3.13, for example (default: this Python's)
-	@$(PY) -m local.deploy build $(if $(RUNTIME),--runtime $(RUNTIME))
+build: $(SETUP) ## build for AWS Lambda; RUNTIME=python3.13 (default: this Python's), ARCHITECTURE=x86_64 (default: arm64)
+	@$(PY) -m local.deploy build $(BUILD_FOR)
 
 deploy: $(SETUP) ## build and deploy as STACK to the account and region of your AWS environment; PARAMETERS="Name=value ..."
-	@$(PY) -m local.deploy deploy --stack-name $(STACK) $(if $(RUNTIME),--runtime $(RUNTIME)) $(PARAMETERS)
+	@$(PY) -m local.deploy deploy --stack-name $(STACK) $(BUILD_FOR) $(PARAMETERS)
 
 test: $(SETUP) $(AWS_CLI) ## run the unit, integration, simulation and end-to-end tests
 	@$(MAKE) --no-print-directory $(TOOLS)/generators/.made || echo "The client generators could not be installed: their tests are skipped"
@@ -84,11 +86,12 @@ fuzz: $(SETUP) ## run the fuzz tests of requests and files for FUZZ_MINUTES
 conformance: .venv/.made ## write the table of docs/files.md anew, from tests/conformance.py
 	@PYTHONPATH=layers/contact_imports $(PY) -m tests.conformance
 
-lint: $(SETUP) ## run ruff, mypy and sam validate
+lint: $(SETUP) $(TOOLS)/checkov/.made ## run ruff, mypy, cfn-lint (by sam validate) and checkov
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(TOOLS)/sam/bin/sam validate --lint
+	@$(TOOLS)/checkov/bin/checkov --config-file .checkov.yaml
 
 format: .venv/.made ## format the code with ruff
 	@.venv/bin/ruff check --fix
@@ -117,6 +120,7 @@ logs: .venv/.made ## print and follow the logs of STACK's functions; IMPORT=id f
 lock: ## update the locked versions (needs uv)
 	uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url requirements/layer.in -o layers/contact_imports/requirements.txt
 	for name in aws bench dev generators microburst ministack sam; do uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -c layers/contact_imports/requirements.txt requirements/$$name.in -o requirements/$$name.txt; done
+	uv pip compile -q -U --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url requirements/checkov.in -o requirements/checkov.txt
 	cd tests/generators && PATH="$(CURDIR)/$(TOOLS)/generators/bin:$$PATH" npm install --package-lock-only --silent
 
 clean: ## remove everything that was installed or built

@@ -57,6 +57,7 @@ class Bench:
             "DEAD_LETTER_QUEUE_URL": self.names["DeadLetterQueue"],
             "DRY_RUN_CONTACTS_TABLE": self.names["DryRunContactsTable"],
             "EVENT_BUS_NAME": "default",
+            "STACK_NAME": "bench",
             "IDEMPOTENCY_TABLE": self.names["IdempotencyTable"],
             "IMPORTS_TABLE": self.names["ImportsTable"],
             "PROCESSOR_FAILURES_QUEUE_ARN": "arn:aws:sqs:us-east-1:000000000000:failures",

@@ -1,7 +1,8 @@
 """Builds for AWS Lambda, and deploys to the account and region of the AWS environment.
 
-python -m local.deploy build [--runtime python3.13]
-python -m local.deploy deploy [--stack-name contact-imports] [--runtime python3.13] [Parameter=value ...]
+python -m local.deploy build [--runtime python3.13] [--architecture arm64]
+python -m local.deploy deploy [--stack-name contact-imports] [--runtime python3.13] [--architecture arm64]
+    [Parameter=value ...]
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local import sam
 from local.emulator import StackError, why
-from local.sam import BUILD, RUNTIME, STACK_NAME
+from local.sam import ARM64, BUILD, RUNTIME, STACK_NAME, X86_64
 
 MAX_STACK_NAME_CHARACTERS = 27
 """The bucket's name, which has at most 63 (S3), ends with `-uploads-`, 12 digits of the account, `-` and the region,
@@ -25,33 +26,56 @@ of which the longest of AWS has 14."""
 _STACK_NAME = re.compile(rf"[a-z][a-z0-9-]{{0,{MAX_STACK_NAME_CHARACTERS - 1}}}")
 
 
-def build(runtime: str) -> None:
+_OF_THE_BUILD = ("Runtime", "Architecture")
+"""Parameters that the build needs too."""
+
+
+def build(runtime: str, architecture: str) -> None:
     """Builds into the SAM CLI's default folder; raises StackError."""
     log = BUILD.parent / "build.log"
     log.parent.mkdir(exist_ok=True)
     log.unlink(missing_ok=True)
-    print(f"Building for {runtime}", flush=True)
-    sam.build(BUILD, runtime, log)
+    print(f"Building for {runtime} on {architecture}", flush=True)
+    sam.build(BUILD, runtime, architecture, log)
 
 
-def deploy(stack_name: str, runtime: str, parameters: list[str]) -> None:
+def deploy(stack_name: str, runtime: str, architecture: str | None, parameters: list[str]) -> None:
     """Builds and deploys, and prints the API's URL and the first steps.
 
-    Raises StackError, BotoCoreError and ClientError.
+    Without an architecture, a stack keeps the one that it has, and a new one gets the template's default. Raises StackError, BotoCoreError and ClientError.
     """
     if not _STACK_NAME.fullmatch(stack_name):
         raise StackError(
             f"{stack_name!r} cannot be the stack's name, which is part of its bucket's name. Use at most "
             f"{MAX_STACK_NAME_CHARACTERS} lower-case letters, digits and hyphens, with a letter first: STACK=contact-imports."
         )
+    for name in _OF_THE_BUILD:
+        if any(parameter.startswith(f"{name}=") for parameter in parameters):
+            raise StackError(
+                f"{name} is also a setting of the build. Set it outside of PARAMETERS: {name.upper()}=..."
+            )
     account = boto3.client("sts").get_caller_identity()["Account"]
     region = boto3.session.Session().region_name
     print(f"Deploying {stack_name} to account {account} in {region}", flush=True)
-    build(runtime)
-    sam.deploy(BUILD, stack_name, runtime, parameters, dict(os.environ), None)
+    architecture = architecture or _deployed_architecture(stack_name) or ARM64
+    build(runtime, architecture)
+    sam.deploy(BUILD, stack_name, runtime, architecture, parameters, dict(os.environ), None)
     stack = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
     outputs = {out["OutputKey"]: out["OutputValue"] for out in stack.get("Outputs", [])}
     print(_first_steps(stack_name, outputs))
+
+
+def _deployed_architecture(stack_name: str) -> str | None:
+    """The Architecture that a stack was deployed with; None if there is no such stack."""
+    try:
+        stack = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
+    except ClientError as error:
+        # What CloudFormation answers about a stack that does not exist.
+        if error.response["Error"]["Code"] == "ValidationError":
+            return None
+        raise
+    parameters = {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
+    return parameters.get("Architecture")
 
 
 def _first_steps(stack_name: str, outputs: dict[str, str]) -> str:
@@ -79,15 +103,21 @@ def main() -> None:
     for name in ("build", "deploy"):
         command = commands.add_parser(name)
         command.add_argument("--runtime", default=RUNTIME)
+        command.add_argument("--architecture", choices=(ARM64, X86_64))
         if name == "deploy":
             command.add_argument("--stack-name", default=STACK_NAME)
             command.add_argument("parameter", nargs="*", help="Name=value, of the template")
     arguments = parser.parse_args()
     try:
         if arguments.command == "build":
-            build(arguments.runtime)
+            build(arguments.runtime, arguments.architecture or ARM64)
         else:
-            deploy(arguments.stack_name, arguments.runtime, arguments.parameter)
+            deploy(
+                arguments.stack_name,
+                arguments.runtime,
+                arguments.architecture,
+                arguments.parameter,
+            )
     except (BotoCoreError, ClientError) as error:
         sys.exit(
             f"AWS answered: {error} Check the credentials and the region (AWS_PROFILE, AWS_REGION)."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -16,15 +17,20 @@ BUILD = ROOT / ".aws-sam" / "build"
 STACK_NAME = "contact-imports"
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 """The Lambda runtime that this Python can build the layer for."""
+ARM64, X86_64 = "arm64", "x86_64"
+ARCHITECTURE = ARM64 if platform.machine() in ("aarch64", "arm64") else X86_64
+"""This machine's, as Lambda names it: what is built for another one cannot be imported here."""
 
 _SAM = TOOLS / "sam" / "bin" / "sam"
 _SHOWN_ERROR_CHARACTERS = 2000
 
 
-def build(folder: Path, runtime: str, log: Path) -> None:
-    """Builds functions and layer for a Lambda runtime into a folder, with bytecode; raises StackError.
+def build(folder: Path, runtime: str, architecture: str, log: Path) -> None:
+    """Builds functions and layer for a Lambda runtime and architecture into a folder, with bytecode; raises StackError.
 
-    Lambda cannot keep what it compiles: without bytecode in the layer, every cold start would compile it anew.
+    The SAM CLI gets compiled packages as wheels for the architecture (`Metadata.BuildArchitecture` of the layer), and
+    bytecode is the same on all. Lambda cannot keep what it compiles: without bytecode in the layer, every cold start
+    would compile it anew.
     """
     environment = {**clean_environment(), "PATH": _path(), "AWS_DEFAULT_REGION": "us-east-1"}
     python = shutil.which(runtime, path=environment["PATH"])
@@ -34,7 +40,7 @@ def build(folder: Path, runtime: str, log: Path) -> None:
             f"Python: RUNTIME={RUNTIME}."
         )
     template = ("--template-file", str(ROOT / "template.yaml"))
-    parameters = ("--parameter-overrides", f"Runtime={runtime}")
+    parameters = ("--parameter-overrides", f"Runtime={runtime}", f"Architecture={architecture}")
     command = ("build", *template, "--build-dir", str(folder), *parameters)
     _run([_SAM, *command], environment, log)
     # unchecked-hash: packing the files changes their times.
@@ -46,11 +52,14 @@ def deploy(
     folder: Path,
     stack_name: str,
     runtime: str,
+    architecture: str,
     parameters: list[str],
     environment: dict[str, str],
     log: Path | None,
 ) -> None:
-    """Deploys what was built for a runtime, without a question; `parameters` are Name=value; raises StackError.
+    """Deploys what was built for a runtime and an architecture, without a question; raises StackError.
+
+    `parameters` are Name=value. The SAM CLI keeps the values of others that the stack has.
 
     `environment` says which AWS. Its progress goes to the log file, or to the terminal where there is none.
     """
@@ -62,9 +71,18 @@ def deploy(
         *("--capabilities", "CAPABILITY_IAM"),
         "--no-confirm-changeset",
         "--no-fail-on-empty-changeset",
-        *("--parameter-overrides", f"Runtime={runtime}", *parameters),
+        "--parameter-overrides",
+        *(f"Runtime={runtime}", f"Architecture={architecture}", *map(_quoted, parameters)),
     )
     _run([_SAM, *command], environment, log)
+
+
+def _quoted(parameter: str) -> str:
+    """Name="value", since the SAM CLI takes no empty value without quotes; raises StackError."""
+    name, equals, value = parameter.partition("=")
+    if not equals:
+        raise StackError(f"{name!r} is not a parameter with its value. Write Name=value.")
+    return f'{name}="{value}"'
 
 
 def _path() -> str:

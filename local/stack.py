@@ -10,7 +10,7 @@ from pathlib import Path
 
 from local import sam
 from local.emulator import ROOT, Emulator, clean_environment, free_port
-from local.sam import RUNTIME, STACK_NAME
+from local.sam import ARCHITECTURE, RUNTIME, STACK_NAME
 
 sys.path.insert(0, str(ROOT / "layers" / "contact_imports"))
 
@@ -43,14 +43,15 @@ class LocalStack(Emulator):
         shutil.rmtree(self.build_folder, ignore_errors=True)
 
     def build(self) -> None:
-        """Builds functions and layer for this machine's Python; raises StackError."""
-        sam.build(self.build_folder, RUNTIME, self._fresh_log("sam-build.log"))
+        """Builds functions and layer for this machine and its Python; raises StackError."""
+        log = self._fresh_log("sam-build.log")
+        sam.build(self.build_folder, RUNTIME, ARCHITECTURE, log)
 
     def deploy(self) -> None:
         """Deploys what was built, and reads the stack's outputs; raises StackError."""
         environment = {**clean_environment(), **self.aws_environment}
         log = self._fresh_log("sam-deploy.log")
-        sam.deploy(self.build_folder, STACK_NAME, RUNTIME, [], environment, log)
+        sam.deploy(self.build_folder, STACK_NAME, RUNTIME, ARCHITECTURE, [], environment, log)
         stack = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
         self.outputs = {out["OutputKey"]: out["OutputValue"] for out in stack["Outputs"]}
 

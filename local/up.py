@@ -18,7 +18,7 @@ import yaml
 from rich.console import Console
 
 from local.emulator import ROOT, TOOLS, StackError, signals_end_this_process, why
-from local.sam import RUNTIME, STACK_NAME
+from local.sam import ARCHITECTURE, RUNTIME, STACK_NAME
 from local.stack import PROJECT_ID, LocalStack
 from local.stages import bring_up
 
@@ -108,6 +108,7 @@ def write_sam_local(stack: LocalStack, container_host: str) -> None:
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
     variables["AWS_ENDPOINT_URL"] = ""
     template["Parameters"]["Runtime"]["Default"] = RUNTIME
+    template["Parameters"]["Architecture"]["Default"] = ARCHITECTURE
     (stack.build_folder / "sam-local.yaml").write_text(yaml.safe_dump(template, sort_keys=False))
     functions = stack.client("lambda").get_paginator("list_functions").paginate()
     environment = {}

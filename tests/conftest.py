@@ -46,6 +46,7 @@ def variables_of_functions(stack: LocalStack) -> dict[str, str]:
         "PROCESSOR_FAILURES_QUEUE_ARN": "arn:aws:sqs:us-east-1:000000000000:ProcessorFailuresQueue",
         "PROCESSOR_FAILURES_QUEUE_URL": outputs["ProcessorFailuresQueue"],
         "ROW_QUEUE_URL": outputs["RowQueue"],
+        "STACK_NAME": "test",
         "TAGS_TABLE": outputs["TagsTable"],
         "UPLOADS_BUCKET": BUCKET,
     }

@@ -18,6 +18,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from contact_imports.api import parameters
 from contact_imports.api.access import authenticate, check_project, find_import, import_not_found
+from contact_imports.api.cors import cors
 from contact_imports.api.gateway_event import request_id, server_url, without_base_path
 from contact_imports.api.parameters import (
     FailedRowsCursor,
@@ -58,7 +59,7 @@ from contact_imports.jobs.list_imports import (
 from contact_imports.model.errors import RequestError
 
 logger = Logger()
-app = APIGatewayRestResolver()
+app = APIGatewayRestResolver(cors=cors())
 dynamodb = dynamodb_client()
 s3 = s3_client(PRESIGNING)
 

@@ -46,7 +46,7 @@ def stores() -> ReportStores:
         ProgressRecords(dynamodb, names.IMPORTS_TABLE),
         Uploads(s3, names.UPLOADS_BUCKET),
         ReportFiles(s3, names.UPLOADS_BUCKET),
-        EventBus(events, names.EVENT_BUS_NAME),
+        EventBus(events, names.EVENT_BUS_NAME, names.STACK_NAME),
         names.LAYER_VERSION,
     )
 

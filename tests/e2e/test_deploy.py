@@ -15,12 +15,25 @@ from typing import Any
 import pytest
 
 from contact_imports.aws.api_keys_table import ApiKeyTable
+from local import sam
 from local.deploy import MAX_STACK_NAME_CHARACTERS
-from local.emulator import TOOLS
-from local.sam import RUNTIME
+from local.emulator import TOOLS, StackError
+from local.sam import ARM64, RUNTIME, X86_64
 from local.stack import ROOT, LocalStack
+from tests import transformed
 
 STACK = "second"
+
+# Those that make no resource of a type that the embedded AWS does not have.
+OPTIONAL = {
+    "AccessLog": "true",
+    "AlarmEmail": "ops@example.com",
+    "ConsoleOrigin": "https://console.example.com",
+    "DropBucketWriters": "222222222222",
+    "LogLevel": "DEBUG",
+    "Tracing": "true",
+    "WebAclArn": "",
+}
 POLICY = (ROOT / "docs" / "deployer-policy.json").read_text()
 
 # Permissions of resource types for features that the template does not use.
@@ -30,13 +43,17 @@ NOT_USED = (
         "elasticfilesystem:*",
         "firehose:*",
         "kinesis:*",
-        "kms:*",
+        "kms:ListAliases",
+        "kms:RevokeGrant",
         "s3files:*",
         "s3tables:*",
     ),
-    *("iam:CreateServiceLinkedRole", "iam:*PermissionsBoundary"),
+    *("iam:*GroupPolicy", "iam:*PermissionsBoundary", "iam:*UserPolicy"),
     *("lambda:*CodeSigningConfig", "lambda:PassCapacityProvider"),
     *("logs:*LogDelivery", "logs:*ResourcePolicy"),
+    # A web ACL can be that of other services, too.
+    *("amplify:*", "apprunner:*", "appsync:*", "bedrock-agentcore:*", "cognito-idp:*"),
+    "elasticloadbalancing:*",
 )
 
 
@@ -95,7 +112,8 @@ def deployer(deployed: LocalStack) -> Iterator[dict[str, str]]:
 def test_a_deployer_with_the_documented_policy(
     deployed: LocalStack, deployer: dict[str, str]
 ) -> None:
-    first = run(deployer, "local.deploy", "deploy", "--stack-name", STACK, "LogRetentionDays=7")
+    command = ("local.deploy", "deploy", "--stack-name", STACK)
+    first = run(deployer, *command, "--architecture", X86_64, "LogRetentionDays=7")
     assert first.returncode == 0, first.stdout + first.stderr
     cloudformation = deployed.client("cloudformation")
     (stack,) = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
@@ -104,13 +122,23 @@ def test_a_deployer_with_the_documented_policy(
     assert parameters["LogRetentionDays"] == "7"
     # One runtime for the build and for the functions.
     assert parameters["Runtime"] == RUNTIME
+    assert parameters["Architecture"] == X86_64
     assert f"export API_URL={outputs['ApiUrl']}\n" in first.stdout
     assert f"export UPLOADS_BUCKET={outputs['UploadsBucketName']}\n" in first.stdout
     assert f"make -s key PROJECT=$PROJECT_ID STACK={STACK}" in first.stdout
     assert "has no authentication" not in first.stdout + first.stderr
 
-    again = run(deployer, "local.deploy", "deploy", "--stack-name", STACK)
+    key = deployed.client("kms").create_key()["KeyMetadata"]["Arn"]
+    more = {**OPTIONAL, "KmsKeyArn": key}
+    again = run(deployer, *command, *(f"{name}={value}" for name, value in more.items()))
     assert again.returncode == 0, again.stdout + again.stderr
+    # What is left out stays as it was, for the build too.
+    assert f"Building for {RUNTIME} on {X86_64}\n" in again.stdout
+    (stack,) = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+    assert {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]} == {
+        **parameters,
+        **more,
+    }
 
     made = run(deployer, "local.api_key", "--stack-name", STACK, "create", "--project", "acme")
     assert made.returncode == 0, made.stderr
@@ -127,12 +155,15 @@ def test_who_has_no_permission_is_told(deployed: LocalStack, deployer: dict[str,
 
 def test_the_policy_has_what_resource_types_declare(deployed: LocalStack) -> None:
     pages = deployed.client("cloudformation").get_paginator("list_stack_resources")
-    types = {
+    here = {
         resource["ResourceType"]
         for page in pages.paginate(StackName="contact-imports")
         for resource in page["StackResourceSummaries"]
     }
-    assert len(types) > 10
+    assert len(here) > 10
+    # With those of the optional parameters.
+    types = {resource["Type"] for resource in transformed.load()["Resources"].values()}
+    assert here < types
     allowed = allowed_actions()
     missing = {
         permission
@@ -157,6 +188,19 @@ def test_the_longest_stack_name_makes_a_bucket_name_of_s3() -> None:
     longest_region = "ap-northeast-1"
     bucket = f"{'x' * MAX_STACK_NAME_CHARACTERS}-uploads-{'0' * 12}-{longest_region}"
     assert len(bucket) == 63
+
+
+def test_a_parameter_without_a_value(deployed: LocalStack) -> None:
+    with pytest.raises(StackError, match="Write Name=value"):
+        sam.deploy(deployed.build_folder, STACK, RUNTIME, X86_64, ["AlarmEmail"], {}, None)
+
+
+@pytest.mark.parametrize("name", ["Runtime", "Architecture"])
+def test_what_the_build_needs_is_no_parameter_of_the_template_alone(name: str) -> None:
+    refused = run({}, "local.deploy", "deploy", f"{name}={ARM64}")
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert f"{name.upper()}=..." in refused.stderr
 
 
 def test_a_runtime_that_is_not_here(tmp_path: Path) -> None:

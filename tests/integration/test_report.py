@@ -201,7 +201,7 @@ def test_an_end_is_told_with_what_get_returns(
     assert (told["Source"], told["DetailType"]) == ("contact-imports", "contact_import.completed")
     assert ended.completed_at is not None
     assert json.loads(told["Detail"]) == replace(ended, reported=True).as_api(ended.completed_at)
-    assert told["Resources"] == [f"project/{project}"]
+    assert told["Resources"] == [f"project/{project}", "stack/test"]
     assert told_of_failure["DetailType"] == "contact_import.failed"
     assert json.loads(told_of_failure["Detail"])["error"] == failed.error
 

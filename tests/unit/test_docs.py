@@ -113,6 +113,17 @@ def test_the_times_are_the_ones_that_hold() -> None:
     assert f"bucket expire | {days} days (`UploadRetentionDays`) |" in table
 
 
+def test_every_parameter_is_in_the_table_with_its_default() -> None:
+    section = text_of("docs/operations.md").partition("### Parameters\n")[2].partition("\n### ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| `?([^`|]*?)`? \| .", section, re.MULTILINE)
+    expected = {
+        name: str(parameter["Default"] or "none") if parameter["Default"] != 0 else "0"
+        for name, parameter in load()["Parameters"].items()
+    }
+    assert len(rows) == len(expected)
+    assert dict(rows) == expected
+
+
 def test_a_row_batch_is_given_up_after_the_tries_of_the_table() -> None:
     queue = resources("AWS::SQS::Queue")["RowQueue"]
     tries = queue["RedrivePolicy"]["maxReceiveCount"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pytest
 
+from contact_imports.api.cors import CONSOLE_ORIGIN
 from contact_imports.api.paths import UPLOADS_PATH
 from contact_imports.api.responses import REQUEST_ID_HEADER
 from contact_imports.aws.environment import (
@@ -36,9 +39,11 @@ from contact_imports.model.import_job import (
     UPLOAD_DEADLINE_SECONDS,
 )
 from contact_imports.model.limits import MAX_FILE_BYTES, MAX_UPLOAD_BYTES
+from local.sam import STACK_NAME
 from local.stack import ROOT
 from tests.events import handler
 from tests.template import load, resources
+from tests.transformed import deployed_resources
 
 FUNCTIONS = resources("AWS::Serverless::Function")
 QUEUES = resources("AWS::SQS::Queue")
@@ -52,9 +57,12 @@ ASYNC_RETRY_DELAYS_SECONDS = 60 + 120
 
 
 def test_everything_is_encrypted() -> None:
-    rules = BUCKET["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    # With a key of the account: tests/unit/test_template_parameters.py.
+    (bucket,) = deployed_resources("AWS::S3::Bucket").values()
+    rules = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rules[0]["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
-    assert all(queue["SqsManagedSseEnabled"] is True for queue in QUEUES.values())
+    queues = deployed_resources("AWS::SQS::Queue")
+    assert all(queue["SqsManagedSseEnabled"] is True for queue in queues.values())
     assert all(table["SSESpecification"]["SSEEnabled"] is True for table in TABLES.values())
 
 
@@ -69,11 +77,18 @@ def test_the_bucket_is_private_and_expires_uploads() -> None:
 
 @pytest.mark.parametrize("kind", ["AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"])
 def test_only_tls_is_taken(kind: str) -> None:
-    (policy,) = resources(kind).values()
-    (statement,) = policy["PolicyDocument"]["Statement"]
-    assert statement["Effect"] == "Deny"
-    assert statement["Principal"] == "*"
-    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    for policy in resources(kind).values():
+        statement = policy["PolicyDocument"]["Statement"][0]
+        assert statement["Effect"] == "Deny"
+        assert statement["Principal"] == "*"
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_every_queue_has_a_policy() -> None:
+    policies = resources("AWS::SQS::QueuePolicy").values()
+    assert [queue for policy in policies for queue in policy["Queues"]] == [
+        {"Ref": queue} for queue in QUEUES
+    ]
 
 
 def test_contacts_are_kept() -> None:
@@ -85,8 +100,39 @@ def test_contacts_are_kept() -> None:
 
 def test_every_function_has_a_log_that_expires() -> None:
     logs = resources("AWS::Logs::LogGroup")
-    assert {f["LoggingConfig"]["LogGroup"]["Ref"] for f in FUNCTIONS.values()} == set(logs)
+    functions = {f["LoggingConfig"]["LogGroup"]["Ref"] for f in FUNCTIONS.values()}
+    assert {*functions, "ApiAccessLogs"} == set(logs)
     assert all(log["RetentionInDays"] == {"Ref": "LogRetentionDays"} for log in logs.values())
+
+
+def test_a_table_has_backups_unless_all_that_is_in_it_goes_within_days() -> None:
+    # .checkov.yaml leaves this check out for all tables.
+    without = {
+        name for name, table in TABLES.items() if "PointInTimeRecoverySpecification" not in table
+    }
+    assert without == {"DryRunContactsTable", "IdempotencyTable"}
+    assert all("TimeToLiveSpecification" in TABLES[name] for name in without)
+
+
+def test_a_deployment_asks_nothing() -> None:
+    # As `make deploy` and the embedded AWS's deployment do: local/sam.py.
+    settings = tomllib.loads((ROOT / "samconfig.toml").read_text())["default"]["deploy"]
+    assert settings["parameters"] == {
+        "stack_name": STACK_NAME,
+        "capabilities": "CAPABILITY_IAM",
+        "resolve_s3": True,
+        "confirm_changeset": False,
+        "fail_on_empty_changeset": False,
+    }
+
+
+def test_every_check_that_is_left_out_has_a_reason() -> None:
+    lines = (ROOT / ".checkov.yaml").read_text().partition("skip-check:\n")[2].splitlines()
+    for before, line in pairwise(["", *lines]):
+        assert line.lstrip().startswith(("# ", "- CKV_"))
+        if line.lstrip().startswith("- "):
+            assert before.lstrip().startswith("# ")
+            assert before.endswith(".")
 
 
 def test_everything_that_takes_tags_is_tagged() -> None:
@@ -109,7 +155,9 @@ def test_a_function_gets_the_environment_that_it_reads(
     function: str, environment: type[msgspec.Struct]
 ) -> None:
     variables = set(FUNCTIONS[function]["Environment"]["Variables"])
-    assert variables - {"POWERTOOLS_SERVICE_NAME"} == set(environment.__struct_fields__)
+    # Read before the rest, when the module is imported.
+    early = {"POWERTOOLS_SERVICE_NAME"} | ({CONSOLE_ORIGIN} if function == "ApiFunction" else set())
+    assert variables - early == set(environment.__struct_fields__)
 
 
 def test_a_queue_hides_a_message_for_six_times_the_functions_timeout() -> None:
@@ -284,7 +332,8 @@ def statements() -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_no_permission_is_open() -> None:
-    assert {f["Role"]["Fn::GetAtt"][0] for f in FUNCTIONS.values()} == set(ROLES)
+    functions = {f["Role"]["Fn::GetAtt"][0] for f in FUNCTIONS.values()}
+    assert {*functions, "WebhookRole"} == set(ROLES)
     assert not any("ManagedPolicyArns" in role for role in ROLES.values())
     for _, statement in statements():
         assert "*" not in str(statement["Action"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.template import load as load_source
-from tests.transformed import load, resources
+from tests.transformed import deployed, load, resources
 
 
 def ref(value: Any) -> str:
@@ -66,6 +66,57 @@ def test_sam_adds_no_role_and_no_policy() -> None:
     assert {name for name, r in load()["Resources"].items() if "IAM" in r["Type"]} == source
     for role in resources("AWS::IAM::Role").values():
         assert "ManagedPolicyArns" not in role
+
+
+SIDS = {
+    "ApiFunction": """WriteOwnLog FindKeys RecordAndReadImports ListImports AnswerOnce StoreUploads ReadReports
+        TellMissingReports""",
+    "ProcessorFunction": """WriteOwnLog ReadUploads TellMissingUploads TellOfMisplacedFiles RecordClaimAndStartImports
+        CreateTags SendRowBatches HandOverFailures""",
+    "RowBatchFunction": "WriteOwnLog TakeRowBatches ReadAndWriteContacts CountRows",
+    "DeadLetterFunction": """WriteOwnLog TakeDeadLetters ReadContacts CountRowsAndEndImports FindOverdueImports
+        EndPartitions""",
+    "ImportEndedFunction": """WriteOwnLog FollowImports ReadImportsAndNoteReports ReadFiles CopyReports WriteReports
+        RemoveOutdatedReports TellMissingFiles HandOverFailures TellOfEnds""",
+}
+"""The statements of each function's role; tests/simulation/test_permissions.py holds what each allows."""
+
+
+def statements(**parameters: str) -> dict[str, list[str]]:
+    """The Sids that each function has when the template is deployed with parameters."""
+    template = deployed(**parameters)["Resources"]
+    found = {}
+    for name, function in template.items():
+        if function["Type"] != "AWS::Lambda::Function":
+            continue
+        role = ref(function["Properties"]["Role"])
+        policies = list(template[role]["Properties"]["Policies"])
+        policies += [
+            one["Properties"]
+            for one in template.values()
+            if one["Type"] == "AWS::IAM::Policy" and {"Ref": role} in one["Properties"]["Roles"]
+        ]
+        found[name] = [
+            statement["Sid"]
+            for policy in policies
+            for statement in policy["PolicyDocument"]["Statement"]
+        ]
+    return found
+
+
+def test_every_function_has_its_statements_and_no_other() -> None:
+    assert statements() == {name: sids.split() for name, sids in SIDS.items()}
+    more = statements(Tracing="true", KmsKeyArn="arn:aws:kms:us-east-1:111111111111:key/1")
+    assert more == {name: [*sids.split(), "UseKey", "SendTraces"] for name, sids in SIDS.items()}
+
+
+def test_every_function_has_a_role_of_its_own_that_only_lambda_may_take() -> None:
+    functions = resources("AWS::Lambda::Function").values()
+    roles = [ref(function["Role"]) for function in functions]
+    assert len(set(roles)) == len(roles)
+    for role in roles:
+        (trust,) = resources("AWS::IAM::Role")[role]["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
 
 
 @pytest.mark.parametrize("mapping", resources("AWS::Lambda::EventSourceMapping"))

@@ -54,7 +54,7 @@ class ApiError(BaseModel):
         str,
         Field(
             description="Machine-readable error code (e.g., IDEMPOTENCY_CONFLICT, COLUMN_NOT_FOUND).",
-            examples=[*get_args(RequestErrorCode), "THROTTLED", "BAD_REQUEST"],
+            examples=[*get_args(RequestErrorCode), "THROTTLED", "BLOCKED", "BAD_REQUEST"],
         ),
     ]
     data: Annotated[
@@ -296,7 +296,7 @@ _HEADERS = {
         "schema": {"type": "integer"},
     },
     "WWW-Authenticate": {
-        "description": "How to authenticate.",
+        "description": "How to authenticate. API Gateway renames it to x-amzn-Remapped-WWW-Authenticate.",
         "schema": {"type": "string"},
     },
 }

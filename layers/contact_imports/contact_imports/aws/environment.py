@@ -61,5 +61,6 @@ class ImportEndedEnvironment(_Environment, frozen=True):
 
     EVENT_BUS_NAME: str
     IMPORTS_TABLE: str
+    STACK_NAME: str
     UPLOADS_BUCKET: str
     LAYER_VERSION: str = ""

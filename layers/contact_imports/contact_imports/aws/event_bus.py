@@ -22,11 +22,12 @@ class EventRefusedError(Exception):
 
 
 class EventBus:
-    """Events of imports."""
+    """Events of a stack's imports."""
 
-    def __init__(self, client: EventBridgeClient, bus_name: str) -> None:
+    def __init__(self, client: EventBridgeClient, bus_name: str, stack_name: str) -> None:
         self._client = client
         self._bus = bus_name
+        self._stack = stack_name
 
     def import_ended(self, job: Import, now: datetime) -> None:
         """Sends `contact_import.completed` or `contact_import.failed`, with the data of the API's GET.
@@ -38,7 +39,8 @@ class EventBus:
             "Source": SOURCE,
             "DetailType": f"contact_import.{job.status.value}",
             "Detail": msgspec.json.encode(job.as_api(now)).decode(),
-            "Resources": [f"project/{job.project_id}"],
+            # Stacks of an account share the bus, so rules need to tell them apart.
+            "Resources": [f"project/{job.project_id}", f"stack/{self._stack}"],
         }
         for _ in attempts():
             (result,) = self._client.put_events(Entries=[entry])["Entries"]
