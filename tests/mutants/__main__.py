@@ -1,0 +1,263 @@
+"""Runs the tests against each mutation of the exactness core: `make mutants`.
+
+A mutation is made in a copy of the repository, and each worker has a copy and an embedded AWS of its own. What was found
+is kept in `.local/mutants.jsonl`, so a run that was stopped goes on where it was, until the sources or tests change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.util import cache_from_source
+from pathlib import Path
+from queue import SimpleQueue
+
+from local.emulator import signals_end_this_process
+from local.stack import ROOT
+from tests.mutants.mutations import Mutation, all_mutations
+from tests.mutants.results import DOCUMENT, Result, with_results
+
+RESULTS = ROOT / ".local" / "mutants.jsonl"
+
+_COPIED = ("docs", "events", "functions", "layers", "local", "requirements", "tests")
+_LINKED = (".local/tools", ".venv")
+_PYTEST = (
+    *("-m", "pytest", "-x", "-q", "-p", "tests.mutants.plugin", "--hypothesis-seed=0"),
+    *("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:xdist", "-m", "not long and not chaos"),
+)  # fmt: skip
+_SCHEDULES = "60"
+"""Random schedules for each mutation, instead of 200: enough to find nearly all that 2,000 find."""
+
+_SLOWER = 3
+_SECONDS_MORE = 60
+"""A mutation whose tests take so many times as long as without it, and so many seconds more, hangs."""
+_SECONDS_TO_STOP = 20
+
+_ENDED_BY_TEST = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+_NO_EMULATOR = "local.emulator.StackError"
+
+
+class RunError(Exception):
+    """The run cannot go on; the message says why."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """How a run of tests ended: the test that failed, None if all passed, and the end of its output."""
+
+    failed: str | None
+    seconds: float
+    output: str = ""
+
+
+class Copy:
+    """A copy of the repository in which one file at a time is another."""
+
+    def __init__(self, folder: Path) -> None:
+        self._root = folder
+        folder.mkdir()
+        for name in _COPIED:
+            ignored = shutil.ignore_patterns("__pycache__", "node_modules")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        for path in ROOT.iterdir():
+            if path.is_file():
+                shutil.copy(path, folder)
+        for name in _LINKED:
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).symlink_to(ROOT / name)
+
+    @contextmanager
+    def mutated(self, path: str, source: str) -> Iterator[None]:
+        """A block in which the file has this text."""
+        file = self._root / path
+        before = file.read_text()
+        try:
+            self._write(file, source)
+            yield
+        finally:
+            self._write(file, before)
+
+    def _write(self, file: Path, text: str) -> None:
+        file.write_text(text)
+        # Python takes the compiled file for current if time and size are the same.
+        Path(cache_from_source(str(file))).unlink(missing_ok=True)
+
+    def test(self, paths: Iterable[str], most_seconds: float) -> _Run:
+        """Runs files of tests in their order until one fails."""
+        began = time.monotonic()
+        shutil.rmtree(self._root / ".hypothesis", ignore_errors=True)
+        tests = subprocess.Popen(
+            [sys.executable, *_PYTEST, *paths],
+            cwd=self._root,
+            env={**_environment(), "SCHEDULES": _SCHEDULES},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            output, _ = tests.communicate(timeout=most_seconds)
+        except subprocess.TimeoutExpired:
+            _stop(tests)
+            return _Run("none: they did not end", time.monotonic() - began)
+        except BaseException:
+            _stop(tests)
+            raise
+        seconds = time.monotonic() - began
+        if tests.returncode == 0:
+            return _Run(None, seconds)
+        failed = _ENDED_BY_TEST.search(output)
+        if _NO_EMULATOR in output or (failed is None and tests.returncode > 0):
+            raise RunError(f"The tests could not be run:\n{output[-3000:]}")
+        return _Run(failed[1] if failed else "none: Python crashed", seconds, output)
+
+
+def main() -> int:
+    """Returns 1 if a mutation survived that has no explanation."""
+    arguments = _arguments()
+    mutations = all_mutations()
+    chosen = [one for one in mutations if arguments.only in one.id]
+    if arguments.list:
+        for one in chosen:
+            print(one.id)
+        return 0
+    digest = _digest()
+    known = {} if arguments.again else _known(digest)
+    left = [one for one in chosen if one.id not in known]
+    with signals_end_this_process(), tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        for result in _run(left, Path(folder), arguments.jobs):
+            known[result.id] = result
+            with RESULTS.open("a") as file:
+                file.write(json.dumps({"digest": digest, **asdict(result)}) + "\n")
+    found = [known[one.id] for one in chosen]
+    survivors = [one for one in chosen if known[one.id].killed_by is None]
+    print(f"{len(found)} mutations, {len(found) - len(survivors)} killed")
+    for one in survivors:
+        print(f"survived: {one.id}\n    {one.survives or 'NOT EXPLAINED'}")
+    unexplained = [one for one in survivors if not one.survives]
+    if len(chosen) == len(mutations) and not unexplained:
+        today = datetime.now(UTC).date()
+        DOCUMENT.write_text(with_results(DOCUMENT.read_text(), mutations, known, today))
+    return 1 if unexplained else 0
+
+
+def _run(mutations: list[Mutation], folder: Path, jobs: int) -> Iterator[Result]:
+    """The result of each mutation, as they come."""
+    if not mutations:
+        return
+    copies: SimpleQueue[Copy] = SimpleQueue()
+    for number in range(jobs):
+        copies.put(Copy(folder / str(number)))
+
+    def measure(path: str) -> tuple[str, _Run]:
+        copy = copies.get()
+        try:
+            return path, copy.test([path], 3600)
+        finally:
+            copies.put(copy)
+
+    def run(mutation: Mutation, seconds: float) -> Result:
+        copy = copies.get()
+        try:
+            with copy.mutated(mutation.path, mutation.source):
+                tests = copy.test(mutation.tests, seconds * _SLOWER + _SECONDS_MORE)
+        finally:
+            copies.put(copy)
+        return Result(mutation.id, tests.failed, round(tests.seconds, 1))
+
+    with ThreadPoolExecutor(jobs) as pool:
+        paths = dict.fromkeys(path for one in mutations for path in one.tests)
+        print(f"{len(paths)} files of tests without a mutation", flush=True)
+        seconds = {}
+        for path, alone in pool.map(measure, paths):
+            if alone.failed:
+                raise RunError(f"{alone.failed} fails without a mutation:\n{alone.output[-3000:]}")
+            seconds[path] = alone.seconds
+            print(f"{alone.seconds:7.1f} s  {path}", flush=True)
+        running = [
+            pool.submit(run, one, sum(seconds[path] for path in one.tests)) for one in mutations
+        ]
+        try:
+            for number, each in enumerate(running, 1):
+                result = each.result()
+                print(f"{number:4} of {len(running)}  {_line(result)}", flush=True)
+                yield result
+        except BaseException:
+            for each in running:
+                each.cancel()
+            raise
+
+
+def _line(result: Result) -> str:
+    said = "SURVIVED" if result.killed_by is None else f"killed by {result.killed_by}"
+    return f"{result.seconds:6.1f} s  {result.id}\n{'':22}{said}"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument("--only", default="", help="mutations with this in their name or path")
+    parser.add_argument("--again", action="store_true", help="forget what was found before")
+    parser.add_argument("--list", action="store_true", help="show the mutations' names")
+    parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4))
+    return parser.parse_args()
+
+
+def _known(digest: str) -> dict[str, Result]:
+    """What was found for the same sources and tests before."""
+    with suppress(FileNotFoundError):
+        lines = [json.loads(line) for line in RESULTS.read_text().splitlines()]
+        return {
+            line["id"]: Result(line["id"], line["killed_by"], line["seconds"])
+            for line in lines
+            if line["digest"] == digest
+        }
+    return {}
+
+
+def _digest() -> str:
+    """Changes with every source and every test."""
+    files = (
+        path
+        for name in ("functions", "layers", "local", "tests", "template.yaml", "pyproject.toml")
+        for path in sorted([ROOT / name, *(ROOT / name).rglob("*")])
+        if path.is_file() and "__pycache__" not in path.parts
+    )
+    found = hashlib.sha256()
+    for path in files:
+        found.update(f"{path.relative_to(ROOT)}\0{path.stat().st_size}\0".encode())
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """Lets pytest stop its embedded AWS; ends it where it does not."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=_SECONDS_TO_STOP)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except RunError as error:
+        sys.exit(str(error))
