@@ -11,13 +11,14 @@ import hashlib
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -29,6 +30,7 @@ from queue import SimpleQueue
 from local.emulator import signals_end_this_process
 from local.stack import ROOT
 from tests.mutants.mutations import Mutation, all_mutations
+from tests.mutants.plugin import SECONDS_VARIABLE
 from tests.mutants.results import DOCUMENT, Result, with_results
 
 RESULTS = ROOT / ".local" / "mutants.jsonl"
@@ -36,15 +38,26 @@ RESULTS = ROOT / ".local" / "mutants.jsonl"
 _COPIED = ("docs", "events", "functions", "layers", "local", "requirements", "tests")
 _LINKED = (".local/tools", ".venv")
 _PYTEST = (
-    *("-m", "pytest", "-x", "-q", "-p", "tests.mutants.plugin", "--hypothesis-seed=0"),
-    *("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:xdist", "-m", "not long and not chaos"),
-)  # fmt: skip
+    *(
+        "-x",
+        "-q",
+        "-p",
+        "tests.mutants.plugin",
+        "--hypothesis-seed=0",
+        "-m",
+        "not long and not chaos",
+    ),
+    *("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:xdist"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # the server has loaded plugins already
+)
 _SCHEDULES = "60"
 """Random schedules for each mutation, instead of 200: enough to find nearly all that 2,000 find."""
 
 _SLOWER = 3
-_SECONDS_MORE = 60
-"""A mutation whose tests take so many times as long as without it, and so many seconds more, hangs."""
+_SECONDS_MORE = 30
+"""A test that takes so many times as long as all of its file without a mutation, and so many seconds more, hangs."""
+_MOST_SECONDS = 1800
+"""For a file of tests without a mutation."""
 _SECONDS_TO_STOP = 20
 
 _ENDED_BY_TEST = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
@@ -79,6 +92,7 @@ class Copy:
         for name in _LINKED:
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).symlink_to(ROOT / name)
+        self._server = _Server(folder)
 
     @contextmanager
     def mutated(self, path: str, source: str) -> Iterator[None]:
@@ -96,37 +110,84 @@ class Copy:
         # Python takes the compiled file for current if time and size are the same.
         Path(cache_from_source(str(file))).unlink(missing_ok=True)
 
-    def test(self, paths: Iterable[str], most_seconds: float) -> _Run:
-        """Runs files of tests in their order until one fails."""
+    def test(self, paths: Sequence[str], usual_seconds: Mapping[str, float] | None = None) -> _Run:
+        """Runs files of tests in their order until one fails.
+
+        With the `usual_seconds` of each file, a test that takes much longer fails.
+        """
+        usual = usual_seconds or {}
+        allowed = {path: seconds * _SLOWER + _SECONDS_MORE for path, seconds in usual.items()}
+        environment = {SECONDS_VARIABLE: json.dumps(allowed)}
+        all_seconds = sum(allowed.get(path, _MOST_SECONDS) for path in paths)
         began = time.monotonic()
         shutil.rmtree(self._root / ".hypothesis", ignore_errors=True)
-        tests = subprocess.Popen(
-            [sys.executable, *_PYTEST, *paths],
-            cwd=self._root,
-            env={**_environment(), "SCHEDULES": _SCHEDULES},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        try:
-            output, _ = tests.communicate(timeout=most_seconds)
-        except subprocess.TimeoutExpired:
-            _stop(tests)
-            return _Run("none: they did not end", time.monotonic() - began)
-        except BaseException:
-            _stop(tests)
-            raise
+        log = self._root / "tests.log"
+        answer = self._server.run([*_PYTEST, *paths], environment, log, all_seconds)
         seconds = time.monotonic() - began
-        if tests.returncode == 0:
+        if answer == 0:
             return _Run(None, seconds)
+        if answer is None:
+            return _Run("none: they did not end", seconds)
+        output = log.read_text(errors="replace")
         failed = _ENDED_BY_TEST.search(output)
-        if _NO_EMULATOR in output or (failed is None and tests.returncode > 0):
+        if _NO_EMULATOR in output or (failed is None and answer > 0):
             raise RunError(f"The tests could not be run:\n{output[-3000:]}")
         return _Run(failed[1] if failed else "none: Python crashed", seconds, output)
 
+    def close(self) -> None:
+        """Ends its server."""
+        self._server.stop()
+
+
+class _Server:
+    """Runs pytest in a folder; see `server`. It is started when it is needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[str] | None = None
+
+    def run(
+        self, arguments: list[str], environment: dict[str, str], output: Path, most_seconds: float
+    ) -> int | None:
+        """The exit code of a run; None if it did not end in time."""
+        process = self._process or self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        run = {"arguments": arguments, "environment": environment, "output": str(output)}
+        process.stdin.write(json.dumps(run) + "\n")
+        process.stdin.flush()
+        for seconds in (most_seconds, _SECONDS_TO_STOP):
+            if select.select([process.stdout], [], [], seconds)[0]:
+                answer = process.stdout.readline()
+                if not answer:
+                    raise RunError("A process that runs tests ended.")
+                return int(answer) if seconds == most_seconds else None
+            process.send_signal(signal.SIGINT)
+        self.stop()
+        return None
+
+    def _start(self) -> subprocess.Popen[str]:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.mutants.server"],
+            cwd=self._folder,
+            env={**_environment(), "SCHEDULES": _SCHEDULES},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        return self._process
+
+    def stop(self) -> None:
+        """Ends the process, and what it runs; the embedded AWS ends with those who started it."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.communicate()
+        self._process = None
+
 
 def main() -> int:
-    """Returns 1 if a mutation survived that has no explanation."""
+    """Returns 1 if a mutation survived that has no explanation, or one did not that has."""
     arguments = _arguments()
     mutations = all_mutations()
     chosen = [one for one in mutations if arguments.only in one.id]
@@ -136,6 +197,9 @@ def main() -> int:
         return 0
     digest = _digest()
     known = {} if arguments.again else _known(digest)
+    if not arguments.explained:
+        # They cost the most, since every test passes; they count as survivors.
+        known |= {one.id: Result(one.id, None, 0.0) for one in chosen if one.survives}
     left = [one for one in chosen if one.id not in known]
     with signals_end_this_process(), tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         for result in _run(left, Path(folder), arguments.jobs):
@@ -148,10 +212,13 @@ def main() -> int:
     for one in survivors:
         print(f"survived: {one.id}\n    {one.survives or 'NOT EXPLAINED'}")
     unexplained = [one for one in survivors if not one.survives]
+    wrong = [one for one in chosen if one.survives and one not in survivors]
+    for one in wrong:
+        print(f"killed, although explained: {one.id}")
     if len(chosen) == len(mutations) and not unexplained:
         today = datetime.now(UTC).date()
         DOCUMENT.write_text(with_results(DOCUMENT.read_text(), mutations, known, today))
-    return 1 if unexplained else 0
+    return 1 if unexplained or wrong else 0
 
 
 def _run(mutations: list[Mutation], folder: Path, jobs: int) -> Iterator[Result]:
@@ -165,40 +232,41 @@ def _run(mutations: list[Mutation], folder: Path, jobs: int) -> Iterator[Result]
     def measure(path: str) -> tuple[str, _Run]:
         copy = copies.get()
         try:
-            return path, copy.test([path], 3600)
+            return path, copy.test([path])
         finally:
             copies.put(copy)
 
-    def run(mutation: Mutation, seconds: float) -> Result:
+    def run(mutation: Mutation) -> Result:
         copy = copies.get()
         try:
             with copy.mutated(mutation.path, mutation.source):
-                tests = copy.test(mutation.tests, seconds * _SLOWER + _SECONDS_MORE)
+                tests = copy.test(mutation.tests, seconds)
         finally:
             copies.put(copy)
         return Result(mutation.id, tests.failed, round(tests.seconds, 1))
 
-    with ThreadPoolExecutor(jobs) as pool:
-        paths = dict.fromkeys(path for one in mutations for path in one.tests)
-        print(f"{len(paths)} files of tests without a mutation", flush=True)
-        seconds = {}
-        for path, alone in pool.map(measure, paths):
-            if alone.failed:
-                raise RunError(f"{alone.failed} fails without a mutation:\n{alone.output[-3000:]}")
-            seconds[path] = alone.seconds
-            print(f"{alone.seconds:7.1f} s  {path}", flush=True)
-        running = [
-            pool.submit(run, one, sum(seconds[path] for path in one.tests)) for one in mutations
-        ]
-        try:
-            for number, each in enumerate(running, 1):
-                result = each.result()
-                print(f"{number:4} of {len(running)}  {_line(result)}", flush=True)
-                yield result
-        except BaseException:
-            for each in running:
-                each.cancel()
-            raise
+    seconds: dict[str, float] = {}
+    try:
+        with ThreadPoolExecutor(jobs) as pool:
+            paths = dict.fromkeys(path for one in mutations for path in one.tests)
+            print(f"{len(paths)} files of tests without a mutation", flush=True)
+            for path, alone in pool.map(measure, paths):
+                if alone.failed:
+                    raise RunError(f"{alone.failed} fails without a mutation:\n{alone.output}")
+                seconds[path] = alone.seconds
+                print(f"{alone.seconds:7.1f} s  {path}", flush=True)
+            running = [pool.submit(run, one) for one in mutations]
+            try:
+                for number, each in enumerate(running, 1):
+                    result = each.result()
+                    print(f"{number:4} of {len(running)}  {_line(result)}", flush=True)
+                    yield result
+            finally:
+                for each in running:
+                    each.cancel()
+    finally:
+        while not copies.empty():
+            copies.get().close()
 
 
 def _line(result: Result) -> str:
@@ -210,6 +278,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("--only", default="", help="mutations with this in their name or path")
     parser.add_argument("--again", action="store_true", help="forget what was found before")
+    parser.add_argument(
+        "--explained", action="store_true", help="try those too that are said to survive"
+    )
     parser.add_argument("--list", action="store_true", help="show the mutations' names")
     parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4))
     return parser.parse_args()
@@ -244,16 +315,6 @@ def _digest() -> str:
 
 def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    """Lets pytest stop its embedded AWS; ends it where it does not."""
-    process.send_signal(signal.SIGINT)
-    try:
-        process.communicate(timeout=_SECONDS_TO_STOP)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ They cover the rules in code. What is said in strings, such as DynamoDB's condit
 from __future__ import annotations
 
 import ast
-from collections import Counter
 from collections.abc import Iterator
 
 _COMPARISONS: dict[type[ast.cmpop], str] = {
@@ -21,28 +20,16 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.In: "not in",
     ast.NotIn: "in",
 }
-_SIGNS: dict[type[ast.cmpop], str] = {
-    ast.Lt: "<",
-    ast.LtE: "<=",
-    ast.Gt: ">",
-    ast.GtE: ">=",
-    ast.Eq: "==",
-    ast.NotEq: "!=",
-    ast.Is: "is",
-    ast.IsNot: "is not",
-    ast.In: "in",
-    ast.NotIn: "not in",
-}
-_OPERATORS: dict[type[ast.operator], tuple[str, str]] = {
-    ast.Add: ("+", "-"),
-    ast.Sub: ("-", "+"),
-    ast.Mult: ("*", "//"),
-    ast.FloorDiv: ("//", "*"),
-    ast.Mod: ("%", "//"),
-    ast.BitOr: ("|", "&"),
-    ast.BitAnd: ("&", "|"),
-    ast.LShift: ("<<", ">>"),
-    ast.RShift: (">>", "<<"),
+_OPERATORS: dict[type[ast.operator], str] = {
+    ast.Add: "-",
+    ast.Sub: "+",
+    ast.Mult: "//",
+    ast.FloorDiv: "*",
+    ast.Mod: "//",
+    ast.BitOr: "&",
+    ast.BitAnd: "|",
+    ast.LShift: ">>",
+    ast.RShift: "<<",
 }
 
 
@@ -56,7 +43,7 @@ class Change:
 def changes(source: str) -> Iterator[Change]:
     """Every change of a source: comparisons, `and` and `or`, conditions, numbers, arithmetic, statements.
 
-    Not changed: annotations, docstrings, imports, decorators, defaults, messages, and what runs at type-checking only.
+    Not changed: annotations, imports, constants of the module, messages, and what is raised.
     """
     return _Changes(source).of_module()
 
@@ -84,13 +71,13 @@ class _Changes:
                 return
             case ast.Import() | ast.ImportFrom() | ast.Pass() | ast.Raise():
                 return
+            case _ if not where:
+                return
             case ast.Expr(value=ast.Constant()):
                 return
-            case ast.Expr() | ast.AugAssign() | ast.Continue() | ast.Break() if where:
+            case ast.Expr() | ast.AugAssign() | ast.Continue() | ast.Break():
                 yield self._change(statement, "pass", where)
             case ast.If() | ast.While():
-                if ast.unparse(statement.test) == "TYPE_CHECKING":
-                    return
                 if not isinstance(statement.test, ast.Compare | ast.UnaryOp):
                     yield self._change(statement.test, f"not ({self._text(statement.test)})", where)
         for name, value in ast.iter_fields(statement):
@@ -116,7 +103,7 @@ class _Changes:
             case ast.IfExp(test=test) if not isinstance(test, ast.Compare | ast.UnaryOp):
                 yield self._change(test, f"(not ({self._text(test)}))", where)
             case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _OPERATORS:
-                _, other = _OPERATORS[type(operator)]
+                other = _OPERATORS[type(operator)]
                 yield self._change(node, f"{self._text(left)} {other} {self._text(right)}", where)
             case ast.Constant(value=bool() as value):
                 yield self._change(node, str(not value), where)

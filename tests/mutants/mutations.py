@@ -23,41 +23,51 @@ GENERATED = (
 )
 """The files whose every expression and statement is changed: they call no AWS, or are all logic."""
 
-_UNIT_TESTS = {
-    "files/bit_set.py": ("bit_set", "split"),
-    "files/split.py": ("split", "row_messages", "reference", "conformance"),
-    "jobs/create_dropped_import.py": ("requests",),
-    "messages/row_messages.py": ("row_messages", "fuzz"),
-    "messages/s3_event.py": ("fuzz",),
-    "messages/sqs_event.py": ("fuzz",),
-    "model/contact.py": ("contact", "stored_contact"),
-    "model/identity.py": ("identity", "split", "row_validation", "conformance"),
-    "model/progress.py": ("progress",),
-    "model/row_validation.py": ("row_validation", "identity"),
-    "model/stored_contact.py": ("stored_contact",),
+_TESTS = {
+    "aws/contacts_table.py": ("integration/test_tables",),
+    "aws/imports_table.py": ("integration/test_conditions",),
+    "aws/progress_records.py": ("integration/test_conditions", "integration/test_tables"),
+    "aws/project_writes.py": ("integration/test_tables",),
+    "aws/row_queue.py": ("integration/test_sending", "integration/test_pipeline"),
+    "files/bit_set.py": ("unit/test_bit_set", "unit/test_split"),
+    "files/split.py": ("unit/test_split", "unit/test_row_messages", "unit/test_conformance"),
+    "functions/dead_letter/app.py": ("integration/test_isolation", "integration/test_ends"),
+    "functions/row_batch/app.py": ("integration/test_isolation", "integration/test_pipeline"),
+    "jobs/apply_row_batch.py": ("integration/test_conditions", "integration/test_pipeline"),
+    "jobs/create_dropped_import.py": ("integration/test_drop_bucket",),
+    "jobs/end_import.py": ("integration/test_ends", "simulation/test_ends"),
+    "jobs/report_import.py": ("integration/test_report", "integration/test_events"),
+    "jobs/split_upload.py": ("integration/test_pipeline", "simulation/test_object_lives"),
+    "messages/row_messages.py": ("unit/test_row_messages", "unit/test_fuzz"),
+    "messages/s3_event.py": ("unit/test_fuzz", "integration/test_drop_bucket"),
+    "messages/sqs_event.py": ("unit/test_fuzz", "integration/test_isolation"),
+    "model/contact.py": ("unit/test_contact", "unit/test_stored_contact"),
+    "model/identity.py": ("unit/test_identity", "unit/test_split", "unit/test_row_validation"),
+    "model/import_job.py": ("unit/test_import_job",),
+    "model/progress.py": ("unit/test_progress",),
+    "model/row_validation.py": ("unit/test_row_validation", "unit/test_identity"),
+    "model/stored_contact.py": ("unit/test_stored_contact",),
 }
-"""The unit tests of a file of the core, fastest first, by the part of their names after `test_`."""
+"""The tests that know most of a file of the core: they are run first."""
 
 _FOR_ALL = (
-    "tests/unit/test_exactness_times.py",
-    "tests/integration/test_conditions.py",
-    "tests/integration/test_tables.py",
-    "tests/integration/test_sending.py",
-    "tests/integration/test_pipeline.py",
-    "tests/integration/test_ends.py",
-    "tests/integration/test_isolation.py",
-    "tests/integration/test_drop_bucket.py",
-    "tests/integration/test_report.py",
-    "tests/integration/test_events.py",
-    "tests/simulation/test_gaps.py",
-    "tests/simulation/test_object_lives.py",
-    "tests/simulation/test_ends.py",
-    "tests/simulation/test_schedules.py",
-    "tests/simulation/test_interleavings.py",
-    "tests/simulation/test_two_imports.py",
-    "tests/simulation/test_crash_points.py",
+    "integration/test_conditions",
+    "integration/test_tables",
+    "integration/test_pipeline",
+    "integration/test_sending",
+    "integration/test_ends",
+    "integration/test_isolation",
+    "integration/test_report",
+    "integration/test_drop_bucket",
+    "simulation/test_gaps",
+    "simulation/test_object_lives",
+    "simulation/test_ends",
+    "simulation/test_schedules",
+    "simulation/test_interleavings",
+    "simulation/test_two_imports",
+    "simulation/test_crash_points",
 )
-"""What else is run for every mutation until a test fails, fastest first."""
+"""What is run after them until a test fails, fastest first."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +96,9 @@ class Mutation:
     @property
     def tests(self) -> list[str]:
         """The files of tests to run until one fails, fastest first."""
-        named = [f"tests/unit/test_{name}.py" for name in _UNIT_TESTS.get(self.short_path, ())]
-        found = [path for path in dict.fromkeys([*named, *_FOR_ALL]) if (ROOT / path).exists()]
-        return found
+        names = dict.fromkeys((*_TESTS[self.short_path], *_FOR_ALL))
+        paths = (f"tests/{name}.py" for name in names)
+        return [path for path in paths if (ROOT / path).exists()]
 
 
 def all_mutations() -> list[Mutation]:
