@@ -102,6 +102,12 @@ def test_cells_are_picked_and_missing_ones_are_blank() -> None:
     assert mapped_cells(2, ["n", "x", "e", "", " "], COLUMNS) == ["e", "n"]
 
 
+@pytest.mark.parametrize("record", [[], ["n"], ["n", "x"]])
+def test_a_record_that_ends_before_the_email_has_none(record: list[str]) -> None:
+    assert email_of(record, COLUMNS) == ""
+    assert mapped_cells(2, record, COLUMNS) == ["", *(record[:1] or [""])]
+
+
 def test_values_beyond_the_header_are_an_error() -> None:
     error = mapped_cells(9, ["n", "x", "e", "", "more"], COLUMNS)
     assert isinstance(error, RowError)
