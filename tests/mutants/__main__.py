@@ -18,14 +18,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.util import cache_from_source
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 
 from local.emulator import signals_end_this_process
 from local.stack import ROOT
@@ -110,29 +111,27 @@ class Copy:
         # Python takes the compiled file for current if time and size are the same.
         Path(cache_from_source(str(file))).unlink(missing_ok=True)
 
-    def test(self, paths: Sequence[str], usual_seconds: Mapping[str, float] | None = None) -> _Run:
-        """Runs files of tests in their order until one fails.
-
-        With the `usual_seconds` of each file, a test that takes much longer fails.
-        """
-        usual = usual_seconds or {}
-        allowed = {path: seconds * _SLOWER + _SECONDS_MORE for path, seconds in usual.items()}
-        environment = {SECONDS_VARIABLE: json.dumps(allowed)}
-        all_seconds = sum(allowed.get(path, _MOST_SECONDS) for path in paths)
+    def test(self, path: str, usual_seconds: float | None = None) -> _Run:
+        """Runs a file of tests until one fails. With its `usual_seconds`, a test that takes much longer fails."""
+        most = _MOST_SECONDS
+        environment = {}
+        if usual_seconds is not None:
+            most = usual_seconds * _SLOWER + _SECONDS_MORE
+            environment = {SECONDS_VARIABLE: str(most)}
         began = time.monotonic()
         shutil.rmtree(self._root / ".hypothesis", ignore_errors=True)
         log = self._root / "tests.log"
-        answer = self._server.run([*_PYTEST, *paths], environment, log, all_seconds)
+        answer = self._server.run([*_PYTEST, path], environment, log, most + _SECONDS_TO_STOP)
         seconds = time.monotonic() - began
         if answer == 0:
             return _Run(None, seconds)
         if answer is None:
-            return _Run("none: they did not end", seconds)
+            return _Run(f"{path}, which did not end", seconds)
         output = log.read_text(errors="replace")
         failed = _ENDED_BY_TEST.search(output)
         if _NO_EMULATOR in output or (failed is None and answer > 0):
-            raise RunError(f"The tests could not be run:\n{output[-3000:]}")
-        return _Run(failed[1] if failed else "none: Python crashed", seconds, output)
+            raise RunError(f"The tests could not be run:\n{output}")
+        return _Run(failed[1] if failed else f"{path}: Python crashed", seconds, output)
 
     def close(self) -> None:
         """Ends its server."""
@@ -196,16 +195,16 @@ def main() -> int:
             print(one.id)
         return 0
     digest = _digest()
-    known = {} if arguments.again else _known(digest)
+    known = {} if arguments.again else _known(digest, chosen)
     if not arguments.explained:
         # They cost the most, since every test passes; they count as survivors.
-        known |= {one.id: Result(one.id, None, 0.0) for one in chosen if one.survives}
+        known |= {one.id: Result(one.id, one.digest, None, 0.0) for one in chosen if one.survives}
     left = [one for one in chosen if one.id not in known]
     with signals_end_this_process(), tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         for result in _run(left, Path(folder), arguments.jobs):
             known[result.id] = result
             with RESULTS.open("a") as file:
-                file.write(json.dumps({"digest": digest, **asdict(result)}) + "\n")
+                file.write(json.dumps({"digest": digest, "result": asdict(result)}) + "\n")
     found = [known[one.id] for one in chosen]
     survivors = [one for one in chosen if known[one.id].killed_by is None]
     print(f"{len(found)} mutations, {len(found) - len(survivors)} killed")
@@ -221,52 +220,76 @@ def main() -> int:
     return 1 if unexplained or wrong else 0
 
 
+class _Worker:
+    """Tries mutations in a copy; several share what they know of the tests without a mutation."""
+
+    def __init__(self, folder: Path, usual: dict[str, Future[float]], lock: Lock) -> None:
+        self.copy = Copy(folder)
+        self._usual, self._lock = usual, lock
+
+    def run(self, mutation: Mutation) -> Result:
+        """Runs the tests of a mutation until one fails."""
+        seconds = 0.0
+        for path in mutation.tests:
+            usual = self._usual_seconds(path)
+            with self.copy.mutated(mutation.path, mutation.source):
+                tests = self.copy.test(path, usual)
+            seconds += tests.seconds
+            if tests.failed is not None:
+                return Result(mutation.id, mutation.digest, tests.failed, round(seconds, 1))
+        return Result(mutation.id, mutation.digest, None, round(seconds, 1))
+
+    def _usual_seconds(self, path: str) -> float:
+        """How long a file of tests takes without a mutation; raises RunError if a test fails then."""
+        with self._lock:
+            known = self._usual.get(path)
+            if known is None:
+                measured = self._usual[path] = Future[float]()
+        if known is not None:
+            return known.result()
+        try:
+            tests = self.copy.test(path)
+            if tests.failed is not None:
+                raise RunError(f"{tests.failed} fails without a mutation:\n{tests.output}")
+        except BaseException as error:
+            measured.set_exception(error)
+            raise
+        print(f"{tests.seconds:6.1f} s  {path} without a mutation", flush=True)
+        measured.set_result(tests.seconds)
+        return tests.seconds
+
+
 def _run(mutations: list[Mutation], folder: Path, jobs: int) -> Iterator[Result]:
     """The result of each mutation, as they come."""
-    if not mutations:
-        return
-    copies: SimpleQueue[Copy] = SimpleQueue()
-    for number in range(jobs):
-        copies.put(Copy(folder / str(number)))
-
-    def measure(path: str) -> tuple[str, _Run]:
-        copy = copies.get()
-        try:
-            return path, copy.test([path])
-        finally:
-            copies.put(copy)
+    usual: dict[str, Future[float]] = {}
+    lock = Lock()
+    workers = [
+        _Worker(folder / str(number), usual, lock) for number in range(min(jobs, len(mutations)))
+    ]
+    idle: SimpleQueue[_Worker] = SimpleQueue()
+    for worker in workers:
+        idle.put(worker)
 
     def run(mutation: Mutation) -> Result:
-        copy = copies.get()
+        worker = idle.get()
         try:
-            with copy.mutated(mutation.path, mutation.source):
-                tests = copy.test(mutation.tests, seconds)
+            return worker.run(mutation)
         finally:
-            copies.put(copy)
-        return Result(mutation.id, tests.failed, round(tests.seconds, 1))
+            idle.put(worker)
 
-    seconds: dict[str, float] = {}
-    try:
-        with ThreadPoolExecutor(jobs) as pool:
-            paths = dict.fromkeys(path for one in mutations for path in one.tests)
-            print(f"{len(paths)} files of tests without a mutation", flush=True)
-            for path, alone in pool.map(measure, paths):
-                if alone.failed:
-                    raise RunError(f"{alone.failed} fails without a mutation:\n{alone.output}")
-                seconds[path] = alone.seconds
-                print(f"{alone.seconds:7.1f} s  {path}", flush=True)
-            running = [pool.submit(run, one) for one in mutations]
-            try:
-                for number, each in enumerate(running, 1):
-                    result = each.result()
-                    print(f"{number:4} of {len(running)}  {_line(result)}", flush=True)
-                    yield result
-            finally:
-                for each in running:
-                    each.cancel()
-    finally:
-        while not copies.empty():
-            copies.get().close()
+    with ThreadPoolExecutor(jobs) as pool:
+        running = [pool.submit(run, one) for one in mutations]
+        try:
+            for number, each in enumerate(as_completed(running), 1):
+                result = each.result()
+                print(f"{number:4} of {len(running)}  {_line(result)}", flush=True)
+                yield result
+        finally:
+            # At the end, and where the run is stopped: then the tests under way are of no use.
+            for each in running:
+                each.cancel()
+            for worker in workers:
+                worker.copy.close()
 
 
 def _line(result: Result) -> str:
@@ -286,16 +309,14 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _known(digest: str) -> dict[str, Result]:
-    """What was found for the same sources and tests before."""
-    with suppress(FileNotFoundError):
-        lines = [json.loads(line) for line in RESULTS.read_text().splitlines()]
-        return {
-            line["id"]: Result(line["id"], line["killed_by"], line["seconds"])
-            for line in lines
-            if line["digest"] == digest
-        }
-    return {}
+def _known(digest: str, mutations: list[Mutation]) -> dict[str, Result]:
+    """What was found before for the same mutations, sources and tests."""
+    digests = {one.id: one.digest for one in mutations}
+    if not RESULTS.exists():
+        return {}
+    lines = (json.loads(line) for line in RESULTS.read_text().splitlines())
+    found = (Result(**line["result"]) for line in lines if line["digest"] == digest)
+    return {one.id: one for one in found if digests.get(one.id) == one.digest}
 
 
 def _digest() -> str:
@@ -304,7 +325,7 @@ def _digest() -> str:
         path
         for name in ("functions", "layers", "local", "tests", "template.yaml", "pyproject.toml")
         for path in sorted([ROOT / name, *(ROOT / name).rglob("*")])
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not {"__pycache__", "mutants"} & set(path.relative_to(ROOT).parts)
     )
     found = hashlib.sha256()
     for path in files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -62,6 +63,7 @@ _FOR_ALL = (
     "simulation/test_gaps",
     "simulation/test_object_lives",
     "simulation/test_ends",
+    "simulation/test_consistent_reads",
     "simulation/test_schedules",
     "simulation/test_interleavings",
     "simulation/test_two_imports",
@@ -87,6 +89,11 @@ class Mutation:
     def id(self) -> str:
         """It stays the same while the place does not change, wherever it moves to in its file."""
         return f"{self.short_path}: {self.name}"
+
+    @property
+    def digest(self) -> str:
+        """It changes with the mutated source."""
+        return hashlib.sha256(self.source.encode()).hexdigest()
 
     @property
     def short_path(self) -> str:

@@ -16,9 +16,11 @@ END = "<!-- end -->"
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a mutation: the test that failed, None if it survived, and how long the tests took."""
+    """The result of the mutation with this id and digest: the test that failed, None if it survived, and how long the
+    tests took."""
 
     id: str
+    digest: str
     killed_by: str | None
     seconds: float
 

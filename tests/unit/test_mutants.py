@@ -71,9 +71,9 @@ def test_what_is_generated() -> None:
 
 def test_the_document_has_what_was_found() -> None:
     mutations = all_mutations()
-    results = {one.id: Result(one.id, "tests/x.py::test", 1.0) for one in mutations}
+    results = {one.id: Result(one.id, one.digest, "tests/x.py::test", 1.0) for one in mutations}
     first = mutations[0]
-    results[first.id] = Result(first.id, None, 1.0)
+    results[first.id] = Result(first.id, first.digest, None, 1.0)
     text = with_results(
         f"Before\n\n{BEGIN}\nold\n{END}\nAfter", mutations, results, date(2030, 1, 2)
     )
