@@ -134,13 +134,13 @@ MEANT: dict[str, tuple[Meant, ...]] = {
         ),
         Meant(
             "a refused transaction does not tell how far the partition is",
-            "return self.get(batch.import_id, batch.partition)",
-            "return None",
+            "for reason in reasons): return self.get(batch.import_id, batch.partition)",
+            "for reason in reasons):\n    return None",
         ),
         Meant(
             "two transactions that meet fail the batch",
-            "if any(reason[\"Code\"] in _TRANSIENT for reason in reasons): return None",
-            "pass",
+            "for reason in reasons): return None",
+            "for reason in reasons):\n    raise error",
         ),
         Meant(
             "the reasons of a partition's batches overwrite each other",
