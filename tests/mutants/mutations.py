@@ -25,7 +25,10 @@ GENERATED = (
 """The files whose every expression and statement is changed: they call no AWS, or are all logic."""
 
 _TESTS = {
-    "aws/contacts_table.py": ("unit/test_answers", "integration/test_tables",),
+    "aws/contacts_table.py": (
+        "unit/test_answers",
+        "integration/test_tables",
+    ),
     "aws/imports_table.py": ("integration/test_conditions",),
     "aws/progress_records.py": ("integration/test_conditions", "integration/test_tables"),
     "aws/project_writes.py": ("unit/test_import_job", "integration/test_tables"),
@@ -34,7 +37,11 @@ _TESTS = {
     "files/split.py": ("unit/test_split", "unit/test_row_messages", "unit/test_reference"),
     "functions/dead_letter/app.py": ("integration/test_isolation", "integration/test_ends"),
     "functions/row_batch/app.py": ("integration/test_isolation", "integration/test_pipeline"),
-    "jobs/apply_row_batch.py": ("unit/test_answers", "integration/test_conditions", "integration/test_pipeline"),
+    "jobs/apply_row_batch.py": (
+        "unit/test_answers",
+        "integration/test_conditions",
+        "integration/test_pipeline",
+    ),
     "jobs/create_dropped_import.py": ("integration/test_drop_bucket",),
     "jobs/end_import.py": ("integration/test_ends", "simulation/test_ends"),
     "jobs/report_import.py": ("integration/test_report", "integration/test_events"),

@@ -273,6 +273,8 @@ def test_a_batch_has_at_most_so_many_rows(rows: int) -> None:
     assert sum(sizes) == rows
     assert len(sizes) == max(1, -(-rows // MAX_BATCH_ROWS))
     assert max(sizes) <= MAX_BATCH_ROWS
+    assert [batch.seq for batch in sent] == list(range(len(sent)))
+    assert [batch.last for batch in sent] == [False] * (len(sent) - 1) + [True]
 
 
 def test_a_batch_has_at_most_so_many_bytes() -> None:
@@ -280,6 +282,14 @@ def test_a_batch_has_at_most_so_many_bytes() -> None:
     sent = batches_of(wide, 1)
     assert [len(numbers(batch)) for batch in sent] == [4, 4, 2]
     assert all(len(batch.rows) <= MAX_BATCH_BYTES + MAX_BATCH_ROWS for batch in sent)
+
+
+@pytest.mark.parametrize(("more", "batches"), [(0, 1), (1, 2)])
+def test_a_batch_may_have_exactly_the_most_bytes(more: int, batches: int) -> None:
+    empty = len(orjson.dumps([2, ["a@example.com", ""]])) + 1  # and the comma behind it
+    values = [62_000] * 3 + [MAX_BATCH_BYTES - 3 * 62_000 - 4 * empty + more]
+    rows = [(n, ["x" * size, "", "a@example.com"]) for n, size in enumerate(values, 2)]
+    assert len(batches_of(rows, 1)) == batches
 
 
 @settings(deadline=None)  # 32 MiB are made anew for each example
