@@ -43,7 +43,7 @@ _TESTS = {
         "integration/test_pipeline",
     ),
     "jobs/create_dropped_import.py": ("integration/test_drop_bucket",),
-    "jobs/end_import.py": ("integration/test_ends", "simulation/test_ends"),
+    "jobs/end_import.py": ("unit/test_end_import", "integration/test_ends", "simulation/test_ends"),
     "jobs/report_import.py": ("integration/test_report", "integration/test_events"),
     "jobs/split_upload.py": ("integration/test_pipeline", "simulation/test_object_lives"),
     "messages/row_messages.py": ("unit/test_row_messages", "unit/test_fuzz"),
