@@ -10,8 +10,12 @@ import pytest
 
 from contact_imports.jobs.end_import import (
     GONE,
+    NOT_DONE,
     NOT_FOLLOWED,
     OVERDUE,
+    SWEEPS,
+    SWEPT_AGAIN_AFTER,
+    UNREADABLE,
     SweptImport,
     end_overdue_imports,
     follow_ends_again,
@@ -38,7 +42,8 @@ class Stores:
         self.written: list[Any] = []
         self._reads = list(reads)
         self._partitions = partitions or {}
-        self.follow_tries = 1
+        self.follow_tries = self.sweeps = 1
+        self.ended: Import | Exception | None = replace(STARTED, status=Status.FAILED)
 
     def get(self, import_id: str) -> Import | None:
         return self._reads.pop(0) if len(self._reads) > 1 else self._reads[0]
@@ -62,9 +67,18 @@ class Stores:
     def end_partition(self, import_id: str, partition: int, *, forget_gaps: bool = False) -> None:
         self.written.append((partition, forget_gaps))
 
-    def end_if_done(self, import_id: str, now: datetime) -> Import:
+    def end_if_done(self, import_id: str, now: datetime) -> Import | None:
         self.written.append("end")
-        return replace(STARTED, status=Status.FAILED)
+        if isinstance(self.ended, Exception):
+            raise self.ended
+        return self.ended
+
+    def postpone(self, import_id: str, deadline: datetime) -> int:
+        self.written.append(("postponed", deadline))
+        return self.sweeps
+
+    def give_up(self, import_id: str, error: str, now: datetime) -> None:
+        self.written.append(error)
 
     def unfollowed(self, now: datetime) -> list[str]:
         return [ACCEPTED.id]
@@ -118,6 +132,28 @@ def test_an_overdue_import_ends_each_partition_that_is_not_done() -> None:
     swept = list(end_overdue_imports(fake, fake, NOW, lambda: True))
     assert swept == [SweptImport(ACCEPTED.id)]
     assert stores.written == [OVERDUE, (1, True), (2, True), "end"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "sweeps", "error", "is_given_up"),
+    [
+        (ValueError(), SWEEPS - 1, "ValueError", False),
+        (ValueError(), SWEEPS, "ValueError", True),
+        # Its rows are still being counted, so its counts are worth waiting for.
+        (None, SWEEPS, NOT_DONE, False),
+    ],
+)
+def test_an_import_that_cannot_be_ended_makes_room_for_the_others(
+    ended: Exception | None, sweeps: int, error: str, is_given_up: bool
+) -> None:
+    stores = Stores(STARTED)
+    stores.ended, stores.sweeps = ended, sweeps
+    fake = cast("Any", stores)
+    assert list(end_overdue_imports(fake, fake, NOW, lambda: True)) == [
+        SweptImport(ACCEPTED.id, error)
+    ]
+    after = stores.written[stores.written.index("end") + 1 :]
+    assert after == [("postponed", NOW + SWEPT_AGAIN_AFTER), *([UNREADABLE] if is_given_up else [])]
 
 
 def test_nothing_is_begun_without_time() -> None:
