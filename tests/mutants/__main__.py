@@ -113,7 +113,7 @@ class Copy:
 
     def test(self, path: str, usual_seconds: float | None = None) -> _Run:
         """Runs a file of tests until one fails. With its `usual_seconds`, a test that takes much longer fails."""
-        most = _MOST_SECONDS
+        most: float = _MOST_SECONDS
         environment = {}
         if usual_seconds is not None:
             most = usual_seconds * _SLOWER + _SECONDS_MORE

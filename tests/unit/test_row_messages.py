@@ -85,9 +85,9 @@ def test_an_error_about_a_message_quotes_no_value() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("importId", f'"{JOB.id[:-1]}"'),
+        ("importId", '"70dbd880aabbccddeeff001"'),
         ("importId", '"project#demo"'),
-        ("importId", f'"{JOB.id.upper()}"'),
+        ("importId", '"70DBD880AABBCCDDEEFF0011"'),
         ("partition", "-1"),
         ("partition", str(MAX_PARTITIONS)),
         ("seq", "-1"),

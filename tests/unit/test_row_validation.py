@@ -132,3 +132,10 @@ def test_an_email_is_what_the_library_takes_for_one(text: str) -> None:
     except EmailNotValidError:
         expected = False
     assert is_email(email) is expected
+
+
+def test_a_plain_address_may_have_254_characters() -> None:
+    longest = "a" * 64 + "@" + ".".join(("b" * 63, "c" * 63, "d" * 57, "org"))
+    assert len(longest) == 254
+    assert is_email(longest)
+    assert not is_email(longest.replace(".org", "d.org"))
