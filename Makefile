@@ -12,6 +12,8 @@ ARCHITECTURE ?=
 PARAMETERS ?=
 FUZZ_MINUTES ?= 10
 ROUNDS ?= 5
+ONLY ?=
+EXPLAINED ?=
 
 PY := .venv/bin/python
 IN_PARALLEL := -n auto --maxprocesses 4
@@ -20,7 +22,7 @@ SETUP := .venv/.made $(TOOLS)/sam/.made $(TOOLS)/ministack/.made
 AWS_CLI := $(TOOLS)/aws/.made
 BUILD_FOR = $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
 
-.PHONY: help setup demo up down build deploy test test-long chaos soak bench fuzz conformance lint format lock sample key revoke-key verify-deployment imports logs clean
+.PHONY: help setup demo up down build deploy test test-long chaos soak mutants bench fuzz conformance lint format lock sample key revoke-key verify-deployment imports logs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -75,6 +77,9 @@ chaos: $(SETUP) $(TOOLS)/microburst/.made ## crash, repeat and reorder everythin
 
 soak: $(SETUP) ## run random files under random schedules until one fails or you stop it
 	@while SCHEDULES=10000 $(PY) -m pytest -q tests/simulation/test_schedules.py; do :; done
+
+mutants: $(SETUP) ## take guards of exactness away, one at a time, and see whether a test fails; ONLY=text for some of them
+	@PYTHONPATH=layers/contact_imports $(PY) -m tests.mutants $(if $(ONLY),--only "$(ONLY)") $(if $(EXPLAINED),--explained)
 
 bench: $(SETUP) $(TOOLS)/bench/.made ## measure speed and cost, and compare with other tools; writes bench/results.md and .svg
 	@$(PY) -m bench --rounds $(ROUNDS)

@@ -58,6 +58,18 @@ def test_a_new_email_is_created(on_conflict: OnConflict) -> None:
     assert apply_row(None, row(2), on_conflict) == Applied(row(2).contact, Outcome.CREATED)
 
 
+def test_a_contact_may_have_exactly_the_most_bytes() -> None:
+    before = Contact("a@example.com", {"name": "n"})
+    room = MAX_CONTACT_BYTES - contact_bytes(Contact("a@example.com", {"name": ""}))
+    largest = Row(2, Contact("a@example.com", {"name": "x" * room}))
+    applied = apply_row(before, largest, OnConflict.UPSERT)
+    assert applied.outcome is Outcome.UPDATED
+    assert applied.contact is not None
+    assert contact_bytes(applied.contact) == MAX_CONTACT_BYTES
+    too_large = Row(2, Contact("a@example.com", {"name": "x" * (room + 1)}))
+    assert apply_row(before, too_large, OnConflict.UPSERT).outcome is Outcome.FAILED
+
+
 def test_a_contact_that_would_grow_too_large_fails_the_row_and_stays() -> None:
     full = Contact("a@example.com", {}, {"full": "é" * (MAX_CONTACT_BYTES // 2 - 30)})
     applied = apply_row(full, row(5, name="n" * 60), OnConflict.UPSERT)

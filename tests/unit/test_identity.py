@@ -278,3 +278,16 @@ def test_a_contacts_id_follows_from_its_project_and_email() -> None:
 @pytest.mark.parametrize("problem", EmailProblem)
 def test_every_reason_is_documented(problem: EmailProblem) -> None:
     assert f"| {problem} |" in (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("chars", "is_unwrapped"), [(2_000, True), (2_001, False)])
+def test_a_cell_that_cannot_be_one_address_is_not_unwrapped(chars: int, is_unwrapped: bool) -> None:
+    address = "a" * (chars - len("<@example.org>")) + "@example.org"
+    assert (email_identity(f"<{address}>") == address) is is_unwrapped
+
+
+@pytest.mark.parametrize(
+    "cell", ["<ann@example.org> ann", "ann <ann@example.org> >", "> ann@example.org <"]
+)
+def test_brackets_with_something_behind_them_are_kept(cell: str) -> None:
+    assert email_identity(cell) == cell

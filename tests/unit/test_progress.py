@@ -28,7 +28,7 @@ def test_each_batch_counts_once_in_any_order(order: list[int]) -> None:
             continue
         partition = partition.after(key(seq), {})
         counted.append(seq)
-        assert all(partition.counted(one) for one in counted)
+        assert [one for one in range(BATCHES) if partition.counted(one)] == sorted(counted)
         assert partition.next_seq == max(counted) + 1
         assert partition.gaps == set(range(partition.next_seq)) - set(counted)
     assert len(counted) == len(set(counted)) == len(set(order))
@@ -47,6 +47,30 @@ def test_a_gap_that_is_lost_is_not_counted() -> None:
     partition = Partition(3, ended=True, lost=frozenset({1}))
     assert [seq for seq in range(BATCHES) if partition.counted(seq)] == [0, 2]
     assert partition.done
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "mostly_new"),
+    [
+        ({}, False),
+        ({Outcome.FAILED: 5}, False),
+        ({Outcome.CREATED: 1}, True),
+        ({Outcome.CREATED: 1, Outcome.FAILED: 99}, True),
+        ({Outcome.CREATED: 95, Outcome.UPDATED: 5}, True),
+        ({Outcome.CREATED: 95, Outcome.SKIPPED: 5}, True),
+        ({Outcome.CREATED: 94, Outcome.UPDATED: 6}, False),
+        ({Outcome.CREATED: 94, Outcome.UPDATED: 3, Outcome.SKIPPED: 3}, False),
+    ],
+)
+def test_a_batch_is_mostly_new_where_19_of_20_contacts_were_created(
+    outcomes: dict[Outcome, int], mostly_new: bool
+) -> None:
+    assert Partition().after(key(0), outcomes).mostly_new is mostly_new
+
+
+def test_a_partition_before_its_first_batch() -> None:
+    assert Partition() == Partition(0, False, frozenset(), frozenset(), False)
+    assert not Partition().done
 
 
 @pytest.mark.parametrize(("created", "mostly_new"), [(95, True), (94, False)])

@@ -20,6 +20,7 @@ from contact_imports.messages.row_messages import (
 from contact_imports.model.column_map import ColumnMap, find_columns
 from contact_imports.model.contact import OnConflict
 from contact_imports.model.import_job import Import, ImportOptions, Status, new_import_id
+from contact_imports.model.progress import MAX_BATCHES, MAX_PARTITIONS
 
 NOW = datetime(2030, 1, 2, tzinfo=UTC)
 COLUMNS = find_columns(ColumnMap(email="E", name="N"), ["E", "N"])
@@ -29,6 +30,11 @@ JOB = Import(
     Status.PROCESSING,
     ImportOptions(ColumnMap(email="E", name="N"), OnConflict.SKIP, tags=("a", "b")),
     NOW,
+)
+
+ROWS = (
+    '{"kind":"rows","seq":%s,"partition":%s,"importId":"%s","projectId":"demo","last":true,"fields":["email"],'
+    '"onConflict":"skip","tags":[],"rows":[],"rejected":[]}'
 )
 
 
@@ -102,3 +108,35 @@ def test_messages_have_a_version_only_if_functions_without_versions_would_mishan
     for body in (END, encode_row_batch(JOB, COLUMNS.fields, batch).decode()):
         assert "version" not in msgspec.json.decode(body)
         assert decode_message(body).version == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("importId", '"70dbd880aabbccddeeff001"'),
+        ("importId", '"project#demo"'),
+        ("importId", '"70DBD880AABBCCDDEEFF0011"'),
+        ("partition", "-1"),
+        ("partition", str(MAX_PARTITIONS)),
+        ("seq", "-1"),
+        ("seq", str(MAX_BATCHES)),
+    ],
+)
+def test_a_number_that_no_import_has_makes_no_message(field: str, value: str) -> None:
+    assert isinstance(decode_message(ROWS % ("0", "0", JOB.id)), RowBatch)
+    highest = (str(MAX_BATCHES - 1), str(MAX_PARTITIONS - 1), JOB.id)
+    assert isinstance(decode_message(ROWS % highest), RowBatch)
+    values = {"seq": "0", "partition": "0", "importId": f'"{JOB.id}"', field: value}
+    body = ROWS % (values["seq"], values["partition"], values["importId"].strip('"'))
+    with pytest.raises(msgspec.ValidationError, match=field):
+        decode_message(body)
+
+
+@pytest.mark.parametrize("character", ["\ufffe", "\uffff", "\ufffd", "\uff00"])
+def test_a_character_that_sqs_refuses_is_sent_as_an_escape(character: str) -> None:
+    (batch,) = row_batches([(2, [["a@example.com", character]])], COLUMNS, 1)
+    body = encode_row_batch(JOB, COLUMNS.fields, batch).decode()
+    message = decode_message(body)
+    assert isinstance(message, RowBatch)
+    assert message.rows == [(2, ["a@example.com", character])]
+    assert (character in body) is (character not in "\ufffe\uffff")

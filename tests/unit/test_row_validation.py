@@ -162,3 +162,10 @@ def accepted_by_the_library(email: str) -> bool:
     except EmailNotValidError:
         return False
     return email.rpartition(".")[2] not in PRIVATE_DOMAINS
+
+
+def test_a_plain_address_may_have_254_characters() -> None:
+    longest = "a" * 64 + "@" + ".".join(("b" * 63, "c" * 63, "d" * 57, "org"))
+    assert len(longest) == 254
+    assert is_email(longest)
+    assert not is_email(longest.replace(".org", "d.org"))

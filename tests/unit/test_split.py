@@ -15,6 +15,7 @@ from contact_imports.files.split import (
     EncodedBatch,
     Repeats,
     SplitDigest,
+    cells_beyond,
     choose_partition_count,
     mapped_cells,
     row_batches,
@@ -70,11 +71,21 @@ def test_another_table_below_the_first_is_no_part_of_it(
         [[], ["Ann", "a", "Email"]],
         [[], ["Name", "no email", "no email"], ["Phone", "x", "No email address"]],
         [[*HEADER, "3", "The email has no @."]],
+        # Right below the header, and below a row: only after a break is another header looked for.
+        [OTHER, ["Ann", "a", "a@x.com"]],
+        [[], ["Ann", "a", "a@x.com"], OTHER],
+        [["Ann"], ["Ann", "a", "a@x.com"], OTHER],
     ],
 )
-def test_a_row_that_is_no_other_header_is_a_row(table: list[list[str]]) -> None:
-    batches = list(row_batches([(2, table)], COLUMNS, 1, header=HEADER))
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_row_that_is_no_other_header_is_a_row(table: list[list[str]], size: int) -> None:
+    in_blocks = [(first + 2, table[first : first + size]) for first in range(0, len(table), size)]
+    batches = list(row_batches(in_blocks, COLUMNS, 1, header=HEADER))
     assert sum(batch.count for batch in batches) == sum(map(any, table))
+    by_reference = reference_import(
+        enumerate([HEADER, *table], 1), ColumnMap("Email", name="Name"),
+    )  # fmt: skip
+    assert by_reference.total == sum(map(any, table))
 
 
 def test_a_row_of_a_report_is_no_other_header() -> None:
@@ -103,10 +114,45 @@ def test_cells_are_picked_and_missing_ones_are_blank() -> None:
     assert mapped_cells(2, ["n", "x", "e", "", " "], COLUMNS) == ["e", "n"]
 
 
+@pytest.mark.parametrize("record", [[], ["n"], ["n", "x"]])
+def test_a_record_that_ends_before_the_email_has_none(record: list[str]) -> None:
+    assert mapped_cells(2, record, COLUMNS) == ["", *(record[:1] or [""])]
+
+
 def test_values_beyond_the_header_are_an_error() -> None:
     error = mapped_cells(9, ["n", "x", "e", "", "more"], COLUMNS)
     assert isinstance(error, RowError)
     assert (error.row, error.code) == (9, "too_many_cells")
+
+
+REPORT = Columns(COLUMNS.fields, COLUMNS.positions, COLUMNS.width, is_report=True)
+
+
+@pytest.mark.parametrize(
+    ("columns", "added", "beyond"),
+    [
+        (COLUMNS, [], []),
+        (COLUMNS, ["", " "], []),
+        (COLUMNS, ["", "x"], ["", "x"]),
+        (COLUMNS, ["3", "The reason"], ["3", "The reason"]),
+        (REPORT, [], []),
+        (REPORT, ["", ""], []),
+        (REPORT, ["3", "The reason"], []),
+        (REPORT, ["3", "The reason", "", " "], []),
+        (REPORT, ["3"], []),
+        (REPORT, ["", "The reason"], []),
+        (REPORT, [" ", "The reason"], []),
+        (REPORT, ["shifted"], ["shifted"]),
+        (REPORT, ["shifted", "twice"], ["shifted", "twice"]),
+        (REPORT, ["shifted", "3", "The reason"], ["shifted"]),
+        (REPORT, ["5", "twice", "3", "The reason", ""], ["5", "twice"]),
+        (REPORT, ["", "3", "The reason"], []),
+    ],
+)
+def test_the_cells_that_a_report_added_are_no_values(
+    columns: Columns, added: list[str], beyond: list[str]
+) -> None:
+    assert cells_beyond(["n", "x", "e", *added], columns) == beyond
 
 
 def test_a_row_over_the_limit_is_an_error() -> None:
@@ -174,6 +220,47 @@ def test_every_row_is_sent_once_and_emails_stay_together_in_order(
             assert crc32(email.encode()) % partitions == partition
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 9])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        Columns(("email", "name", "phone"), (0, 1, 2), 3),
+        Columns(("email", "name"), (0, 2), 3),
+        Columns(("email",), (0,), 3),
+        Columns(("email",), (1,), 3),
+    ],
+)
+def test_rows_have_their_mapped_cells_whatever_is_beside_them(columns: Columns, size: int) -> None:
+    table = [
+        ["a@example.com", "a@example.org", "1"],
+        ["b@example.com", "b@example.org"],
+        ["c@example.com", "c@example.org", "3"],
+        ["d@example.com", "d@example.org", "4", "shifted"],
+        [],
+        ["no email", "no email", "6"],
+        ["", "", "7"],
+        ["g@example.com", "g@example.org", "8", ""],
+        ["Ann <h@example.com>", "Ann <h@example.org>", "9" * MAX_ROW_BYTES],
+        ["i@example.com", "i@example.org", "10"],
+    ]
+    in_blocks = [(first + 2, table[first : first + size]) for first in range(0, len(table), size)]
+    (batch,) = row_batches(in_blocks, columns, 1)
+    expected = [
+        (number, mapped_cells(number, record, columns))
+        for number, record in enumerate(table, 2)
+        if any(record)
+    ]
+    assert orjson.loads(batch.rows) == [
+        [number, cells] for number, cells in expected if not isinstance(cells, RowError)
+    ]
+    assert orjson.loads(batch.rejected) == [
+        [number, cells.code, cells.message]
+        for number, cells in expected
+        if isinstance(cells, RowError)
+    ]
+    assert batch.count == len(expected)
+
+
 @given(records, st.integers(1, 9))
 def test_the_split_is_deterministic(records: list[Record], partitions: int) -> None:
     assert batches_of(records, partitions) == batches_of(records, partitions)
@@ -186,6 +273,8 @@ def test_a_batch_has_at_most_so_many_rows(rows: int) -> None:
     assert sum(sizes) == rows
     assert len(sizes) == max(1, -(-rows // MAX_BATCH_ROWS))
     assert max(sizes) <= MAX_BATCH_ROWS
+    assert [batch.seq for batch in sent] == list(range(len(sent)))
+    assert [batch.last for batch in sent] == [False] * (len(sent) - 1) + [True]
 
 
 def test_a_batch_has_at_most_so_many_bytes() -> None:
@@ -211,6 +300,14 @@ def test_repeats_are_all_known(emails: list[str], size: int, partitions: int) ->
         repeats.add(some)
     repeated = {n for n, record in records if emails.count(record[2]) > 1}
     assert {n for some in hashes for n in repeats.numbers(some)} == repeated
+
+
+@pytest.mark.parametrize(("more", "batches"), [(0, 1), (1, 2)])
+def test_a_batch_may_have_exactly_the_most_bytes(more: int, batches: int) -> None:
+    empty = len(orjson.dumps([2, ["a@example.com", ""]])) + 1  # and the comma behind it
+    values = [62_000] * 3 + [MAX_BATCH_BYTES - 3 * 62_000 - 4 * empty + more]
+    rows = [(n, ["x" * size, "", "a@example.com"]) for n, size in enumerate(values, 2)]
+    assert len(batches_of(rows, 1)) == batches
 
 
 def test_rows_of_repeated_emails_are_marked_where_it_was_asked_for() -> None:

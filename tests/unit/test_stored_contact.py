@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contact_imports.model.contact import Contact, OnConflict, Outcome, Row, apply_row
 from contact_imports.model.errors import RowError
-from contact_imports.model.import_job import new_import_id
+from contact_imports.model.import_job import (
+    IMPORT_DEADLINE_SECONDS,
+    PENDING_DEADLINE_SECONDS,
+    new_import_id,
+)
 from contact_imports.model.limits import MAX_CONTACT_BYTES
 from contact_imports.model.stored_contact import (
     AppliedRows,
@@ -113,6 +118,41 @@ def test_imports_that_cannot_come_again_are_forgotten() -> None:
     merged = merge_rows(before, [row(4, "x")], A, OnConflict.UPSERT)
     assert merged.after is not None
     assert set(merged.after.applied) == {recent, A}
+
+
+def test_an_import_is_remembered_as_long_as_its_rows_can_come() -> None:
+    longest = timedelta(seconds=PENDING_DEADLINE_SECONDS + IMPORT_DEADLINE_SECONDS)
+    oldest = new_import_id(NOW - longest)
+    on_the_limit = new_import_id(NOW - timedelta(seconds=2 * IMPORT_DEADLINE_SECONDS))
+    before = stored(Contact(EMAIL), {oldest: (AppliedRows(2),), on_the_limit: (AppliedRows(2),)})
+    merged = merge_rows(before, [row(4, "x")], A, OnConflict.UPSERT)
+    assert merged.after is not None
+    assert merged.after.applied.keys() == {oldest, on_the_limit, A}
+
+
+def test_a_contact_that_is_changed_has_the_next_version() -> None:
+    before = stored(Contact(EMAIL))
+    merged = merge_rows(before, [row(4, "x")], A, OnConflict.UPSERT)
+    assert merged.after is not None
+    assert merged.after.version == before.version + 1
+
+
+@pytest.mark.parametrize(
+    ("before", "cleared", "emptied"),
+    [
+        (Contact(EMAIL, {"name": "n"}, {"k": "v"}), {"name"}, {"name"}),
+        (Contact(EMAIL, {"name": "n"}, {"k": "v"}), {"customFields.k"}, {"customFields"}),
+        (Contact(EMAIL, {}, {"k": "v", "m": "w"}), {"customFields.k"}, set()),
+        (Contact(EMAIL, {"name": "n", "phone": "1"}), {"name"}, {"name"}),
+    ],
+)
+def test_what_a_row_cleared_is_removed_from_the_item(
+    before: Contact, cleared: set[str], emptied: set[str]
+) -> None:
+    clearing = Row(4, Contact(EMAIL), frozenset(cleared))
+    after = merge_rows(stored(before), [clearing], A, OnConflict.UPSERT).after
+    assert after is not None
+    assert after.emptied == emptied
 
 
 def test_a_batch_that_is_given_up_counts_what_was_applied() -> None:
