@@ -23,7 +23,7 @@ from botocore.model import ListShape, MapShape, OperationModel, Shape, StringSha
 
 from local.stack import ROOT
 from tests import transformed
-from tests.template import load
+from tests.template import load, resources
 
 DOCUMENTS = sorted(
     path for pattern in ("*.md", "docs/*.md", "bench/*.md") for path in ROOT.glob(pattern)
@@ -284,3 +284,34 @@ def test_every_section_of_an_alarm_says_what_to_do() -> None:
         for part in ("**What it means.**", "**Look.**", "**Do.**", "**It is over**"):
             assert part in section, heading
         assert any(True for _ in blocks_of(section)), heading
+
+
+def test_every_alarm_has_a_section_and_every_section_an_alarm() -> None:
+    sections = re.findall(r"^### (\w+Alarm)$", ALARMS, re.MULTILINE)
+    assert len(sections) == len(set(sections))
+    assert set(sections) == resources("AWS::CloudWatch::Alarm").keys()
+
+
+def test_the_stacks_metrics_that_the_runbook_reads_are_those_of_an_alarm() -> None:
+    named = {words[1] for words in calls_of_helper("own")}
+    assert named <= {alarm["MetricName"] for alarm in resources("AWS::CloudWatch::Alarm").values()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "noun"),
+    [
+        ("AWS::Serverless::Function", "Lambda functions"),
+        ("AWS::DynamoDB::Table", "DynamoDB tables"),
+        ("AWS::SQS::Queue", "SQS queues"),
+        ("AWS::CloudWatch::Alarm", "alarms"),
+        ("AWS::Logs::QueryDefinition", "saved queries"),
+    ],
+)
+def test_the_readme_counts_what_a_stack_has_by_default(kind: str, noun: str) -> None:
+    default = transformed.deployed()["Resources"]
+    count = sum(
+        resource["Type"] == kind.replace("Serverless", "Lambda") for resource in default.values()
+    )
+    numbers = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+    numbers += ["eleven", "twelve", "thirteen", "fourteen", "fifteen"]
+    assert f" {numbers[count]} {noun}" in re.sub(r"\s+", " ", (ROOT / "README.md").read_text())
