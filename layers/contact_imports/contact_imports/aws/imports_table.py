@@ -299,13 +299,35 @@ class ImportTable:
         """The ids of the imports that have ended, and that not everything has followed in time: as `overdue`."""
         return self._past_deadline(_REPORTING, now)
 
+    def all_open(self) -> Iterator[str]:
+        """The ids of the imports that have not ended, in no particular order. Pages as with `overdue`."""
+        return self._of_open_index(_OPEN)
+
+    def all_unfollowed(self) -> Iterator[str]:
+        """The ids of the imports that have ended, and that not everything has followed yet: as `all_open`."""
+        return self._of_open_index(_REPORTING)
+
+    def ended_at(self, import_id: str) -> datetime | None:
+        """When an import ended; None if it has not, or is gone. Eventually consistent."""
+        item = self._client.get_item(
+            TableName=self._table,
+            Key=record_key(import_id, IMPORT),
+            ProjectionExpression="completedAt",
+        ).get("Item", {})
+        return datetime.fromisoformat(item["completedAt"]["S"]) if "completedAt" in item else None
+
     def _past_deadline(self, state: str, now: datetime) -> Iterator[str]:
+        return self._of_open_index(state, " AND deadline < :now", {":now": int(now.timestamp())})
+
+    def _of_open_index(
+        self, state: str, condition: str = "", values: Mapping[str, Value] | None = None
+    ) -> Iterator[str]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             IndexName=OPEN_INDEX,
-            KeyConditionExpression="#open = :open AND deadline < :now",
+            KeyConditionExpression="#open = :open" + condition,
             ExpressionAttributeNames={"#open": "open"},
-            ExpressionAttributeValues=to_item({":open": state, ":now": int(now.timestamp())}),
+            ExpressionAttributeValues=to_item({":open": state, **(values or {})}),
         )
         for page in pages:
             for item in page["Items"]:
