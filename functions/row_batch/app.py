@@ -74,6 +74,7 @@ def put_off(record: SqsRecord, error: Exception) -> None:
     """Has a batch that failed delivered again, and logs why it failed."""
     seconds = received().put_off(record.receipt_handle, record.receives, error)
     about: dict[str, Any] = {
+        "import_id": record.group.partition(":")[0],
         "message_id": record.message_id,
         "error": error_code(error),
         "receives": record.receives,
