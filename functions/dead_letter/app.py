@@ -73,8 +73,8 @@ def give_up_row_batch(body: str) -> None:
     except msgspec.DecodeError:
         # What a newer version sent raises NewerMessageError, and waits for that version.
         # Nothing can be counted; if it belongs to an import, that one ends at its deadline.
-        logger.exception("dead letter is not a row batch")
         emit({Metric.ROW_BATCHES_GIVEN_UP: 1})
+        logger.exception("dead letter is not a row batch")
         return
     result = handle_message(message, stores(), datetime.now(UTC), give_up=True)
     logger.error(

@@ -301,11 +301,11 @@ class ImportTable:
 
     def all_open(self) -> Iterator[str]:
         """The ids of the imports that have not ended, in no particular order. Pages as with `overdue`."""
-        return self._of_open_index(_OPEN)
+        return self._of_open_index("", {":open": _OPEN})
 
     def all_unfollowed(self) -> Iterator[str]:
         """The ids of the imports that have ended, and that not everything has followed yet: as `all_open`."""
-        return self._of_open_index(_REPORTING)
+        return self._of_open_index("", {":open": _REPORTING})
 
     def ended_at(self, import_id: str) -> datetime | None:
         """When an import ended; None if it has not, or is gone. Eventually consistent."""
@@ -317,17 +317,17 @@ class ImportTable:
         return datetime.fromisoformat(item["completedAt"]["S"]) if "completedAt" in item else None
 
     def _past_deadline(self, state: str, now: datetime) -> Iterator[str]:
-        return self._of_open_index(state, " AND deadline < :now", {":now": int(now.timestamp())})
+        return self._of_open_index(
+            " AND deadline < :now", {":open": state, ":now": int(now.timestamp())}
+        )
 
-    def _of_open_index(
-        self, state: str, condition: str = "", values: Mapping[str, Value] | None = None
-    ) -> Iterator[str]:
+    def _of_open_index(self, condition: str, values: Mapping[str, Value]) -> Iterator[str]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             IndexName=OPEN_INDEX,
             KeyConditionExpression="#open = :open" + condition,
             ExpressionAttributeNames={"#open": "open"},
-            ExpressionAttributeValues=to_item({":open": state, **(values or {})}),
+            ExpressionAttributeValues=to_item(values),
         )
         for page in pages:
             for item in page["Items"]:
