@@ -308,13 +308,16 @@ class ImportTable:
         return self._of_open_index("", {":open": _REPORTING})
 
     def ended_at(self, import_id: str) -> datetime | None:
-        """When an import ended; None if it has not, or is gone. Eventually consistent."""
+        """When an import ended; None if it has not, or is gone, or its record cannot be read. Eventually consistent."""
         item = self._client.get_item(
             TableName=self._table,
             Key=record_key(import_id, IMPORT),
             ProjectionExpression="completedAt",
         ).get("Item", {})
-        return datetime.fromisoformat(item["completedAt"]["S"]) if "completedAt" in item else None
+        try:
+            return datetime.fromisoformat(item["completedAt"]["S"]).astimezone(UTC)
+        except (KeyError, OverflowError, ValueError):
+            return None
 
     def _past_deadline(self, state: str, now: datetime) -> Iterator[str]:
         return self._of_open_index(
