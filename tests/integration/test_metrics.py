@@ -277,3 +277,27 @@ def test_the_sweep_tells_what_it_could_not_do(
     assert sent[Metric.SWEEP_FAILURES] == [1]
     # It goes on, and tells of the rest.
     assert sent[Metric.OPEN_IMPORTS] == [len(in_index(pipeline, "open"))]
+
+
+@pytest.mark.parametrize("completed_at", [{"S": "?"}, {"N": "1"}, {"S": "2030-01-02T03:04:05"}])
+def test_an_end_that_cannot_be_read_hides_no_other(
+    pipeline: Pipeline, project: str, capsys: Capture, completed_at: dict[str, str]
+) -> None:
+    now = datetime.now(UTC)
+    bad, good = (
+        pipeline.accept(project, FILE, OPTIONS, now - timedelta(days=days))[0] for days in (70, 60)
+    )
+    for job in (bad, good):
+        assert pipeline.imports.fail(job.id, "why", now - timedelta(days=55))
+        pipeline.imports.follow_again(job.id, now)
+    pipeline.dynamodb.update_item(
+        TableName=pipeline.imports_table,
+        Key={"importId": {"S": bad.id}, "record": {"S": "import"}},
+        UpdateExpression="SET completedAt = :bad",
+        ExpressionAttributeValues={":bad": completed_at},
+    )
+    sent = sweep(capsys)
+    assert sent[Metric.UNREPORTED_ENDS] == [len(in_index(pipeline, "reporting"))]
+    assert sent[Metric.OLDEST_UNREPORTED_END_SECONDS][0] >= timedelta(days=55).total_seconds()
+    for job in (bad, good):
+        pipeline.imports.set_followed(job.id)
