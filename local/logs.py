@@ -22,6 +22,8 @@ _LATE_MS = 30_000
 """How much older than the newest seen event another may be when it becomes visible."""
 _STARTS_AND_ENDS = ("START RequestId", "END RequestId")
 _LEFT_OUT = {"level", "location", "message", "timestamp", "service", "xray_trace_id"}
+_METRICS = "_aws"
+"""What only a line of metrics has: contact_imports.aws.metrics."""
 _OF_LAMBDA = {"cold_start", "function_arn", "function_memory_size", "function_name"}
 
 
@@ -31,12 +33,24 @@ def line_of(event: dict[str, Any], group: str) -> str:
     at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
     try:
         entry = json.loads(text)
-        level, message = entry["level"], entry["message"]
-    except (KeyError, TypeError, ValueError):
+    except ValueError:
+        entry = None
+    if not isinstance(entry, dict) or not entry.keys() & {"level", _METRICS}:
         return f"{at} {group:<16} {text}"
+    if _METRICS in entry:
+        return f"{at} {group:<16} METRICS {_metrics(entry)}"
+    level, message = entry["level"], entry.get("message", "")
     fields = {k: v for k, v in entry.items() if k not in _LEFT_OUT | _OF_LAMBDA}
     rest = " ".join(f"{name}={_short(value)}" for name, value in fields.items())
     return f"{at} {entry.get('service', group):<16} {level:<7} {message} {rest}".rstrip()
+
+
+def _metrics(entry: dict[str, Any]) -> str:
+    """The names and values of a line of the embedded metric format."""
+    names = [
+        one["Name"] for sent in entry[_METRICS]["CloudWatchMetrics"] for one in sent["Metrics"]
+    ]
+    return " ".join(f"{name}={sum(entry[name]):g}" for name in names)
 
 
 def _short(value: object) -> str:

@@ -35,6 +35,7 @@ def variables_of_functions(stack: LocalStack) -> dict[str, str]:
     outputs = stack.outputs
     return {
         **stack.aws_environment,
+        "POWERTOOLS_METRICS_NAMESPACE": "test",
         "POWERTOOLS_SERVICE_NAME": "test",
         "API_KEYS_TABLE": outputs["ApiKeysTable"],
         "CONTACTS_TABLE": outputs["ContactsTable"],

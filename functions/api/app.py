@@ -46,6 +46,7 @@ from contact_imports.aws.api_keys_table import ApiKey, ApiKeyTable, Scope
 from contact_imports.aws.clients import PRESIGNING, dynamodb_client, s3_client
 from contact_imports.aws.environment import ApiEnvironment
 from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.metrics import Metric, counts_waits, emit
 from contact_imports.aws.report_files import ReportFiles
 from contact_imports.aws.retry import limits_retries
 from contact_imports.aws.uploads_bucket import Uploads
@@ -154,6 +155,7 @@ def create_once(key: ApiKey, idempotency_key: str | None, request: ImportRequest
         logger.info(
             "import accepted", import_id=created["id"], project_id=request.project_id, key_id=key.id
         )
+        emit({Metric.IMPORTS_ACCEPTED: 1})
         return created
 
     identity = {"key": f"{key.id}:{idempotency_key}", "request": request.identity}
@@ -336,6 +338,7 @@ def internal_error(_: Exception) -> Response[dict[str, Any]]:
     clear_state=True, correlation_id_path=correlation_paths.API_GATEWAY_REST
 )
 @limits_retries(PATIENCE_SECONDS)
+@counts_waits
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     answer: dict[str, Any] = app.resolve(without_base_path(event), context)
     answer["multiValueHeaders"][REQUEST_ID_HEADER] = [request_id(event)]

@@ -17,6 +17,7 @@ from contact_imports.aws.contacts_table import DRY_RUN_LIFETIME, ContactTable
 from contact_imports.aws.environment import DeadLetterEnvironment
 from contact_imports.aws.errors import error_code
 from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.metrics import Metric, counts_waits, emit
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.project_writes import ProjectWrites
 from contact_imports.aws.received_messages import ReceivedMessages
@@ -33,6 +34,7 @@ from contact_imports.jobs.end_import import (
     follow_ends_again,
     stop_import,
 )
+from contact_imports.jobs.measure_backlog import measure_backlog
 from contact_imports.messages.row_messages import decode_message
 from contact_imports.messages.s3_event import uploads_of
 from contact_imports.messages.sqs_event import BatchFailures, SqsRecord, handle_each, records_of
@@ -42,10 +44,6 @@ from contact_imports.model.import_job import Upload
 SWEEP_ENDS_BEFORE_TIMEOUT_MS = 8_000
 """When the sweep starts no other import: one that it has begun has up to 64 partitions to end, each with a read and
 a write of some milliseconds."""
-
-NOT_ENDED = "overdue import could not be ended"
-NOT_FOLLOWED = "end could not be followed"
-"""What the sweep logs of an import that it goes on past. The template counts both, and an alarm calls a person."""
 
 logger = Logger()
 dynamodb = dynamodb_client()
@@ -75,6 +73,7 @@ def give_up_row_batch(body: str) -> None:
     except msgspec.DecodeError:
         # What a newer version sent raises NewerMessageError, and waits for that version.
         # Nothing can be counted; if it belongs to an import, that one ends at its deadline.
+        emit({Metric.ROW_BATCHES_GIVEN_UP: 1})
         logger.exception("dead letter is not a row batch")
         return
     result = handle_message(message, stores(), datetime.now(UTC), give_up=True)
@@ -85,6 +84,7 @@ def give_up_row_batch(body: str) -> None:
         seq=result.seq,
         outcomes=result.outcomes,
     )
+    emit({Metric.ROW_BATCHES_GIVEN_UP: 1})
 
 
 def give_up_upload(body: str) -> None:
@@ -112,6 +112,7 @@ def give_up_upload(body: str) -> None:
         queue = RowQueue(sqs, environment().ROW_QUEUE_URL)
         stopped = stop_import(import_id, reason, imports, queue, now)
         logger.error("processor given up", import_id=import_id, stopped=stopped)
+        emit({Metric.UPLOADS_GIVEN_UP: 1})
 
 
 def record_dropped_as_failed(
@@ -159,9 +160,9 @@ def sweep(has_time: Callable[[], bool]) -> None:
     # In turns, so that neither waits for what is left of the time by the other.
     for ended, followed in zip_longest(overdue, unfollowed):
         if ended is not None:
-            _log(ended, "overdue import ended", NOT_ENDED)
+            _log(ended, "overdue import ended", "overdue import could not be ended")
         if followed is not None:
-            _log(followed, "end is followed again", NOT_FOLLOWED)
+            _log(followed, "end is followed again", "end could not be followed")
 
 
 def _log(swept: SweptImport, done: str, failed: str) -> None:
@@ -169,10 +170,24 @@ def _log(swept: SweptImport, done: str, failed: str) -> None:
         logger.info(done, import_id=swept.import_id)
     else:
         logger.error(failed, import_id=swept.import_id, error=swept.error)
+        emit({Metric.SWEEP_FAILURES: 1})
+
+
+def tell_backlog() -> None:
+    backlog = measure_backlog(stores().imports, datetime.now(UTC))
+    emit(
+        {
+            Metric.OPEN_IMPORTS: backlog.open_imports,
+            Metric.OLDEST_OPEN_IMPORT_SECONDS: backlog.oldest_open_seconds,
+            Metric.UNREPORTED_ENDS: backlog.unreported_ends,
+            Metric.OLDEST_UNREPORTED_END_SECONDS: backlog.oldest_unreported_seconds,
+        }
+    )
 
 
 @logger.inject_lambda_context(clear_state=True)
 @limits_retries()
+@counts_waits
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> BatchFailures | None:
     """Handles one record per invocation (BatchSize), or sweeps overdue imports when the schedule calls.
 
@@ -181,4 +196,5 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> BatchFailur
     if "Records" in event:
         return handle_each(records_of(event), handle_record, put_off)
     sweep(lambda: context.get_remaining_time_in_millis() > SWEEP_ENDS_BEFORE_TIMEOUT_MS)
+    tell_backlog()
     return None

@@ -16,12 +16,14 @@ from contact_imports.aws.errors import error_code
 from contact_imports.aws.event_bus import EventBus
 from contact_imports.aws.import_records import IMPORT
 from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.metrics import Metric, counts_waits, emit
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.report_files import ReportFiles
 from contact_imports.aws.retry import limits_retries
 from contact_imports.aws.uploads_bucket import Uploads
 from contact_imports.jobs.report_import import ReportStores, report_import
 from contact_imports.messages.stream_event import changed_record
+from contact_imports.model.import_job import Import, Status
 
 REPORT_ENDS_BEFORE_TIMEOUT_MS = 270_000
 """When a report takes no more rows, so that the report for spreadsheets, which takes a third of that time, the copy and
@@ -64,10 +66,27 @@ def handle_record(record: Any, has_time: Callable[[], bool]) -> None:
     logger.info(
         "import ended", import_id=job.id, status=job.status.value, counts=job.counts.as_dict()
     )
+    count_end(job)
+
+
+def count_end(job: Import) -> None:
+    """Counts an import's end and its rows: here, and not with the row batches, since those may be applied twice."""
+    completed = job.status is Status.COMPLETED
+    values: dict[Metric, float] = {
+        Metric.IMPORTS_COMPLETED if completed else Metric.IMPORTS_FAILED: 1,
+        Metric.ROWS_CREATED: job.counts.created,
+        Metric.ROWS_UPDATED: job.counts.updated,
+        Metric.ROWS_SKIPPED: job.counts.skipped,
+        Metric.ROWS_FAILED: job.counts.failed,
+    }
+    if job.completed_at is not None:
+        values[Metric.SECONDS_TO_END] = (job.completed_at - job.created_at).total_seconds()
+    emit(values)
 
 
 @logger.inject_lambda_context(clear_state=True)
 @limits_retries()
+@counts_waits
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Handles one record per invocation (BatchSize). If there are several, a failure of one does not stop the others."""
 

@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from contact_imports.aws.clients import FAST, dynamodb_client, s3_client, sqs_client
 from contact_imports.aws.environment import ProcessorEnvironment
 from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.metrics import counts_waits
 from contact_imports.aws.report_files import ReportFiles
 from contact_imports.aws.retry import limits_retries
 from contact_imports.aws.row_queue import RowQueue
@@ -41,6 +42,7 @@ def environment() -> ProcessorEnvironment:
 
 @logger.inject_lambda_context(clear_state=True)
 @limits_retries()
+@counts_waits
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
     names = environment()
     remaining = context.get_remaining_time_in_millis

@@ -14,6 +14,7 @@ from contact_imports.aws.contacts_table import DRY_RUN_LIFETIME, ContactTable
 from contact_imports.aws.environment import RowBatchEnvironment
 from contact_imports.aws.errors import error_code
 from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.metrics import Metric, counts_waits, emit
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.project_writes import ProjectWrites
 from contact_imports.aws.received_messages import ReceivedMessages
@@ -62,6 +63,7 @@ def handle_record(record: SqsRecord) -> None:
 
 @logger.inject_lambda_context(clear_state=True)
 @limits_retries(GIVEN_BACK_AFTER_SECONDS)
+@counts_waits
 def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> BatchFailures:
     """Handles one record per invocation (BatchSize). If there are more and one fails, the later ones of its group
     fail too, so that SQS delivers them again in order."""
@@ -72,6 +74,7 @@ def put_off(record: SqsRecord, error: Exception) -> None:
     """Has a batch that failed delivered again, and logs why it failed."""
     seconds = received().put_off(record.receipt_handle, record.receives, error)
     about: dict[str, Any] = {
+        "import_id": record.group.partition(":")[0],
         "message_id": record.message_id,
         "error": error_code(error),
         "receives": record.receives,
@@ -79,5 +82,7 @@ def put_off(record: SqsRecord, error: Exception) -> None:
     }
     if is_transient(error):
         logger.warning("row batch put off", **about)
+        emit({Metric.ROW_BATCHES_PUT_OFF: 1})
     else:
         logger.error("row batch failed", exc_info=error, **about)
+        emit({Metric.ROW_BATCHES_FAILED: 1})

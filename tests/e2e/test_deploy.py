@@ -19,7 +19,7 @@ from local import sam
 from local.deploy import MAX_STACK_NAME_CHARACTERS
 from local.emulator import TOOLS, StackError
 from local.sam import ARM64, RUNTIME, X86_64
-from local.stack import ROOT, LocalStack
+from local.stack import NOT_HERE, ROOT, LocalStack
 from tests import transformed
 
 STACK = "second"
@@ -113,7 +113,8 @@ def test_a_deployer_with_the_documented_policy(
     deployed: LocalStack, deployer: dict[str, str]
 ) -> None:
     command = ("local.deploy", "deploy", "--stack-name", STACK)
-    first = run(deployer, *command, "--architecture", X86_64, "LogRetentionDays=7")
+    here = [f"{name}={value}" for name, value in NOT_HERE.items()]
+    first = run(deployer, *command, "--architecture", X86_64, "LogRetentionDays=7", *here)
     assert first.returncode == 0, first.stdout + first.stderr
     cloudformation = deployed.client("cloudformation")
     (stack,) = cloudformation.describe_stacks(StackName=STACK)["Stacks"]

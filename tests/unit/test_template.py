@@ -230,18 +230,6 @@ def test_an_import_is_failed_only_when_no_row_of_it_can_still_be_under_way() -> 
     assert retention + sending + FUNCTIONS["RowBatchFunction"]["Timeout"] <= IMPORT_DEADLINE_SECONDS
 
 
-def test_what_the_sweep_goes_on_past_calls_a_person(function_environment: None) -> None:
-    (metric,) = resources("AWS::Logs::MetricFilter").values()
-    assert metric["LogGroupName"] == FUNCTIONS["DeadLetterFunction"]["LoggingConfig"]["LogGroup"]
-    logged = {handler("dead_letter").NOT_ENDED, handler("dead_letter").NOT_FOLLOWED}
-    assert set(re.findall(r'\$\.message = "([^"]+)"', metric["FilterPattern"])) == logged
-    (counted,) = metric["MetricTransformations"]
-    alarms = resources("AWS::CloudWatch::Alarm").values()
-    assert (counted["MetricNamespace"], counted["MetricName"]) in [
-        (alarm["Namespace"], alarm["MetricName"]) for alarm in alarms
-    ]
-
-
 def test_imports_can_be_found_by_deadline_and_by_project() -> None:
     indexes = TABLES["ImportsTable"]["GlobalSecondaryIndexes"]
     assert {index["IndexName"] for index in indexes} == {OPEN_INDEX, PROJECT_INDEX}

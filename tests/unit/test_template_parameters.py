@@ -29,6 +29,7 @@ SETS: dict[str, dict[str, str]] = {
     "traces": {"Tracing": "true"},
     "log level": {"LogLevel": "DEBUG"},
     "access log": {"AccessLog": "true"},
+    "no queries": {"LogQueries": "false"},
     "alarm e-mail": {"AlarmEmail": "ops@example.com"},
     "webhook": WEBHOOK,
     "key": {"KmsKeyArn": KEY},
@@ -146,7 +147,7 @@ def test_the_log_level_is_every_functions(level: str) -> None:
     parameters = {} if level == "INFO" else {"LogLevel": level}
     for function in deployed_resources("AWS::Lambda::Function", **parameters).values():
         assert function["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == level
-    # The alarms on logs count messages of this level.
+    # Failures are logged with this level.
     assert load()["Parameters"]["LogLevel"]["AllowedValues"][-1] == "ERROR"
 
 

@@ -299,13 +299,38 @@ class ImportTable:
         """The ids of the imports that have ended, and that not everything has followed in time: as `overdue`."""
         return self._past_deadline(_REPORTING, now)
 
+    def all_open(self) -> Iterator[str]:
+        """The ids of the imports that have not ended, in no particular order. Pages as with `overdue`."""
+        return self._of_open_index("", {":open": _OPEN})
+
+    def all_unfollowed(self) -> Iterator[str]:
+        """The ids of the imports that have ended, and that not everything has followed yet: as `all_open`."""
+        return self._of_open_index("", {":open": _REPORTING})
+
+    def ended_at(self, import_id: str) -> datetime | None:
+        """When an import ended; None if it has not, or is gone, or its record cannot be read. Eventually consistent."""
+        item = self._client.get_item(
+            TableName=self._table,
+            Key=record_key(import_id, IMPORT),
+            ProjectionExpression="completedAt",
+        ).get("Item", {})
+        try:
+            return datetime.fromisoformat(item["completedAt"]["S"]).astimezone(UTC)
+        except (KeyError, OverflowError, ValueError):
+            return None
+
     def _past_deadline(self, state: str, now: datetime) -> Iterator[str]:
+        return self._of_open_index(
+            " AND deadline < :now", {":open": state, ":now": int(now.timestamp())}
+        )
+
+    def _of_open_index(self, condition: str, values: Mapping[str, Value]) -> Iterator[str]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             IndexName=OPEN_INDEX,
-            KeyConditionExpression="#open = :open AND deadline < :now",
+            KeyConditionExpression="#open = :open" + condition,
             ExpressionAttributeNames={"#open": "open"},
-            ExpressionAttributeValues=to_item({":open": state, ":now": int(now.timestamp())}),
+            ExpressionAttributeValues=to_item(values),
         )
         for page in pages:
             for item in page["Items"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -87,6 +88,11 @@ _deadline: float | None = None
 an invocation read it too."""
 
 
+_waits = 0
+_counting = threading.Lock()
+"""Threads of an invocation wait too."""
+
+
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Within it, nothing is retried after `seconds`, or after the limit around it. What does not fail is not stopped."""
@@ -158,6 +164,14 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, (StillUnprocessedError, *_LOST))
 
 
+def take_waits() -> int:
+    """How many waits for AWS there were since this was called last."""
+    global _waits
+    with _counting:
+        waits, _waits = _waits, 0
+    return waits
+
+
 def _may_retry(attempt: int) -> bool:
     return attempt < _ATTEMPTS if _deadline is None else time.monotonic() < _deadline
 
@@ -165,9 +179,12 @@ def _may_retry(attempt: int) -> bool:
 def _wait(attempt: int) -> float:
     """The seconds to wait after `attempt` attempts: exponential backoff with full jitter.
 
-    Every wait for AWS passes through here, whoever waits: count them here.
+    Every wait for AWS passes through here, whoever waits, and is counted.
     https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
+    global _waits
+    with _counting:
+        _waits += 1
     longest = min(_MAX_SECONDS, _BASE_SECONDS * 2 ** min(attempt, _MAX_DOUBLINGS))
     return random.uniform(0, longest)
 

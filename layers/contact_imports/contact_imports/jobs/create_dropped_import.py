@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from contact_imports.aws.imports_table import ImportTable
+from contact_imports.aws.metrics import Metric, emit
 from contact_imports.aws.report_files import ReportFiles, misplaced_result_key
 from contact_imports.aws.uploads_bucket import UploadRefusedError, Uploads, decoded_metadata
 from contact_imports.messages.option_fields import OptionFields, field_names, parse_fields
@@ -71,7 +72,7 @@ def record_dropped(
         return record_failed(upload, project_id, uploads.bucket, str(error), imports, now)
     import_id = id_of_dropped(upload, uploads.bucket, imports, now)
     job = Import(import_id, project_id, Status.PROCESSING, options, now, dropped_key=upload.key)
-    imports.create(job, now)
+    _record(job, imports, now)
     return import_id
 
 
@@ -92,8 +93,14 @@ def record_failed(
         dropped_key=upload.key,
         error=reason,
     )
-    imports.create(job, now)
+    _record(job, imports, now)
     return import_id
+
+
+def _record(job: Import, imports: ImportTable, now: datetime) -> None:
+    """Records an import unless it is recorded already. It is counted here, since the processor may fail later."""
+    if imports.create(job, now):
+        emit({Metric.IMPORTS_ACCEPTED: 1})
 
 
 def id_of_dropped(upload: Upload, bucket: str, imports: ImportTable, now: datetime) -> str:
