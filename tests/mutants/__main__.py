@@ -1,7 +1,8 @@
 """Runs the tests against each mutation of the exactness core: `make mutants`.
 
 A mutation is made in a copy of the repository, and each worker has a copy and an embedded AWS of its own. What was found
-is kept in `.local/mutants.jsonl`, so a run that was stopped goes on where it was, until the sources or tests change.
+is kept in `.local/mutants.jsonl`, so a run that was stopped goes on where it was, until the sources or what the tests
+share changes. A killed mutation is tried again if the tests that killed it change, a survivor if any do.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -194,27 +195,35 @@ def main() -> int:
         for one in chosen:
             print(one.id)
         return 0
-    digest = _digest()
-    known = {} if arguments.again else _known(digest, chosen)
+    digests = _digests()
+    known = {} if arguments.again else _known(digests, mutations)
     if not arguments.explained:
         # They cost the most, since every test passes; they count as survivors.
-        known |= {one.id: Result(one.id, one.digest, None, 0.0) for one in chosen if one.survives}
-    left = [one for one in chosen if one.id not in known]
+        explained = (one for one in mutations if one.survives)
+        known |= {one.id: Result(one.id, one.digest, None, 0.0) for one in explained}
+    left = [one for one in chosen if one.id not in known and not arguments.no_run]
     with signals_end_this_process(), tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         for result in _run(left, Path(folder), arguments.jobs):
             known[result.id] = result
+            line = {"digest": _digest_of(result.killed_by, digests), "result": asdict(result)}
             with RESULTS.open("a") as file:
-                file.write(json.dumps({"digest": digest, "result": asdict(result)}) + "\n")
-    found = [known[one.id] for one in chosen]
+                file.write(json.dumps(line) + "\n")
+    chosen = [one for one in chosen if one.id in known]
     survivors = [one for one in chosen if known[one.id].killed_by is None]
-    print(f"{len(found)} mutations, {len(found) - len(survivors)} killed")
+    print(f"{len(chosen)} mutations, {len(chosen) - len(survivors)} killed")
     for one in survivors:
         print(f"survived: {one.id}\n    {one.survives or 'NOT EXPLAINED'}")
     unexplained = [one for one in survivors if not one.survives]
     wrong = [one for one in chosen if one.survives and one not in survivors]
     for one in wrong:
         print(f"killed, although explained: {one.id}")
-    if len(chosen) == len(mutations) and not unexplained:
+    open_ones = [
+        one
+        for one in mutations
+        if (one.id not in known and one.is_meant)
+        or (one.id in known and known[one.id].killed_by is None and not one.survives)
+    ]
+    if not open_ones:
         today = datetime.now(UTC).date()
         DOCUMENT.write_text(with_results(DOCUMENT.read_text(), mutations, known, today))
     return 1 if unexplained or wrong else 0
@@ -304,34 +313,53 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--explained", action="store_true", help="try those too that are said to survive"
     )
+    parser.add_argument(
+        "--no-run", action="store_true", help="try nothing, and write down what was found before"
+    )
     parser.add_argument("--list", action="store_true", help="show the mutations' names")
     parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4))
     return parser.parse_args()
 
 
-def _known(digest: str, mutations: list[Mutation]) -> dict[str, Result]:
+def _known(digests: Mapping[str, str], mutations: list[Mutation]) -> dict[str, Result]:
     """What was found before for the same mutations, sources and tests."""
-    digests = {one.id: one.digest for one in mutations}
+    of_mutations = {one.id: one.digest for one in mutations}
     if not RESULTS.exists():
         return {}
     lines = (json.loads(line) for line in RESULTS.read_text().splitlines())
-    found = (Result(**line["result"]) for line in lines if line["digest"] == digest)
-    return {one.id: one for one in found if digests.get(one.id) == one.digest}
+    read = ((Result(**line["result"]), line["digest"]) for line in lines)
+    return {
+        one.id: one
+        for one, digest in read
+        if of_mutations.get(one.id) == one.digest and digest == _digest_of(one.killed_by, digests)
+    }
 
 
-def _digest() -> str:
-    """Changes with every source and every test."""
-    files = (
-        path
-        for name in ("functions", "layers", "local", "tests", "template.yaml", "pyproject.toml")
-        for path in sorted([ROOT / name, *(ROOT / name).rglob("*")])
-        if path.is_file() and not {"__pycache__", "mutants"} & set(path.relative_to(ROOT).parts)
-    )
-    found = hashlib.sha256()
-    for path in files:
-        found.update(f"{path.relative_to(ROOT)}\0{path.stat().st_size}\0".encode())
-        found.update(path.read_bytes())
-    return found.hexdigest()
+_ALL = "all"
+_SHARED = "shared"
+
+
+def _digests() -> dict[str, str]:
+    """The digests of each file of tests, of all other sources (_SHARED), and of everything (_ALL)."""
+    found = {name: hashlib.sha256() for name in (_ALL, _SHARED)}
+    for name in ("functions", "layers", "local", "tests", "template.yaml", "pyproject.toml"):
+        for path in sorted([ROOT / name, *(ROOT / name).rglob("*")]):
+            relative = path.relative_to(ROOT)
+            if not path.is_file() or {"__pycache__", "mutants"} & set(relative.parts):
+                continue
+            is_tests = name == "tests" and path.name.startswith("test_")
+            for of_file in (_ALL, str(relative) if is_tests else _SHARED):
+                hashed = found.setdefault(of_file, hashlib.sha256())
+                hashed.update(f"{relative}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    return {name: hashed.hexdigest() for name, hashed in found.items()}
+
+
+def _digest_of(killed_by: str | None, digests: Mapping[str, str]) -> str:
+    """Changes with whatever can change a result: to kill a mutation, one file of tests is enough."""
+    if killed_by is None:
+        return digests[_ALL]
+    tests = re.split("::|[,:] ", killed_by)[0]
+    return digests[_SHARED] + digests.get(tests, "")
 
 
 def _environment() -> dict[str, str]:
