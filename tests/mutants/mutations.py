@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from local.stack import ROOT
@@ -32,7 +32,8 @@ _TESTS = {
     "aws/imports_table.py": (
         "integration/test_conditions",
         "integration/test_lost_answers",
-        "integration/test_processor_time",
+        "integration/test_processor_tries",
+        "simulation/test_consistent_reads",
         "simulation/test_time",
         "simulation/test_upgrades",
     ),
@@ -41,8 +42,13 @@ _TESTS = {
         "integration/test_conditions",
         "integration/test_lost_answers",
         "integration/test_tables",
+        "simulation/test_consistent_reads",
     ),
-    "aws/project_writes.py": ("unit/test_import_job", "integration/test_tables"),
+    "aws/project_writes.py": (
+        "unit/test_import_job",
+        "integration/test_tables",
+        "simulation/test_consistent_reads",
+    ),
     "aws/received_messages.py": (
         "integration/test_received_messages",
         "integration/test_isolation",
@@ -53,12 +59,14 @@ _TESTS = {
     "files/bit_set.py": ("unit/test_bit_set", "unit/test_split"),
     "files/split.py": ("unit/test_split", "unit/test_row_messages", "unit/test_reference"),
     "functions/dead_letter/app.py": (
+        "unit/test_handlers",
         "integration/test_isolation",
         "integration/test_ends",
         "simulation/test_upgrades",
         "simulation/test_throttling",
     ),
     "functions/row_batch/app.py": (
+        "unit/test_handlers",
         "integration/test_lost_answers",
         "integration/test_isolation",
         "integration/test_pipeline",
@@ -79,6 +87,7 @@ _TESTS = {
         "integration/test_upgrades",
     ),
     "jobs/split_upload.py": (
+        "integration/test_processor_tries",
         "integration/test_processor_time",
         "integration/test_pipeline",
         "simulation/test_time",
@@ -150,9 +159,17 @@ class Mutation:
     @property
     def tests(self) -> list[str]:
         """The files of tests to run until one fails, fastest first."""
-        names = dict.fromkeys((*_TESTS[self.short_path], *_FOR_ALL))
-        paths = (f"tests/{name}.py" for name in names)
-        return [path for path in paths if (ROOT / path).exists()]
+        return _paths((*_TESTS[self.short_path], *_FOR_ALL))
+
+    @property
+    def fast_tests(self) -> list[str]:
+        """Those of them that know most of the file, without the simulation."""
+        return _paths(one for one in _TESTS[self.short_path] if not one.startswith("simulation/"))
+
+
+def _paths(names: Iterable[str]) -> list[str]:
+    paths = (f"tests/{name}.py" for name in dict.fromkeys(names))
+    return [path for path in paths if (ROOT / path).exists()]
 
 
 def all_mutations() -> list[Mutation]:
