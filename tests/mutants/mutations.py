@@ -27,9 +27,11 @@ GENERATED = (
 _TESTS = {
     "aws/contacts_table.py": (
         "unit/test_answers",
+        "integration/test_import_records",
         "integration/test_tables",
     ),
     "aws/imports_table.py": (
+        "integration/test_import_records",
         "integration/test_conditions",
         "integration/test_lost_answers",
         "integration/test_processor_tries",
@@ -39,6 +41,7 @@ _TESTS = {
     ),
     "aws/packed_errors.py": ("unit/test_packed_errors",),
     "aws/progress_records.py": (
+        "integration/test_import_records",
         "integration/test_conditions",
         "integration/test_lost_answers",
         "integration/test_tables",
@@ -46,6 +49,7 @@ _TESTS = {
     ),
     "aws/project_writes.py": (
         "unit/test_import_job",
+        "integration/test_import_records",
         "integration/test_tables",
         "simulation/test_consistent_reads",
     ),
