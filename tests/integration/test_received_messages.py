@@ -42,4 +42,12 @@ def test_another_failure_comes_again_after_minutes() -> None:
         raise RuntimeError
 
     # Where SQS cannot be told, the queue's own time holds.
-    ReceivedMessages(no_client, "url").put_off("r", 1, ValueError())  # type: ignore[arg-type]
+    received = ReceivedMessages(no_client, "url")  # type: ignore[arg-type]
+    least = received_messages.FAILED_SECONDS / 2
+    assert least <= received.put_off("r", 1, ValueError()) <= received_messages.FAILED_SECONDS
+
+
+def test_a_throttled_batch_waits_twice_as_long_each_time_but_not_for_hours() -> None:
+    for receives, longest in ((1, 2), (4, 16), (8, 256), (12, 1800), (1_000, 1800)):
+        seconds = received_messages.seconds_put_off(receives, passes=True)
+        assert longest / 2 <= seconds <= longest

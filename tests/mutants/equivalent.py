@@ -22,8 +22,8 @@ EQUIVALENT: dict[str, str] = {
     "files/split.py: row_batches: `True` → `False`": (
         "`identity_bytes` gives as many identities as it gets cells. `strict` says so."
     ),
-    "files/split.py: row_batches: `count and len(batch.rows) + len(encoded) > MAX_BATCH_BYTES` → "
-    "`((len(batch.rows) + len(encoded) > MAX_BATCH_BYTES))`": (
+    "files/split.py: row_batches: `count and len(batch.rows) + len(encoded) > max_bytes` → "
+    "`((len(batch.rows) + len(encoded) > max_bytes))`": (
         "A row fits into every empty batch: MAX_ROW_BYTES is less than MAX_BATCH_BYTES."
     ),
     "model/identity.py: identity_bytes: `True` → `False`": (

@@ -64,8 +64,13 @@ MEANT: dict[str, tuple[Meant, ...]] = {
         ),
         Meant(
             "the partition after a batch is told as it was before",
+            "if known.gaps else after",
+            "if known.gaps else known",
+        ),
+        Meant(
+            "of two callers that fill a gap and count the last batch, neither ends the import",
+            "return self.get(batch.import_id, batch.partition) if known.gaps else after",
             "return after",
-            "return known",
         ),
         Meant(
             "gaps of an overdue import stay open for ever",
@@ -79,13 +84,28 @@ MEANT: dict[str, tuple[Meant, ...]] = {
         ),
         Meant(
             "a report does not know the rows of a lost gap",
-            '", lost = gaps REMOVE gaps"',
+            '", lost = if_not_exists(gaps, lost) REMOVE gaps"',
             '" REMOVE gaps"',
         ),
         Meant(
             "a lost gap can still be filled",
+            '", lost = if_not_exists(gaps, lost) REMOVE gaps"',
+            '", lost = if_not_exists(gaps, lost)"',
+        ),
+        Meant(
+            "lost gaps cannot be given up again where the first answer was lost",
+            '", lost = if_not_exists(gaps, lost) REMOVE gaps"',
             '", lost = gaps REMOVE gaps"',
-            '", lost = gaps"',
+        ),
+        Meant(
+            "a transaction that was throttled fails the batch",
+            'if any(reason["Code"] in TRANSIENT_CODES for reason in reasons):',
+            "if False:",
+        ),
+        Meant(
+            "reasons that an earlier release wrote are not read",
+            'if "packed" in values: return unpack(values["packed"])',
+            'return unpack(values["packed"])',
         ),
         Meant(
             "a gap is filled twice",
@@ -139,8 +159,8 @@ MEANT: dict[str, tuple[Meant, ...]] = {
         ),
         Meant(
             "two transactions that meet fail the batch",
-            "for reason in reasons): return None",
-            "for reason in reasons):\n    raise error",
+            "in TRANSIENT_CODES for reason in reasons):",
+            'in TRANSIENT_CODES - {"TransactionConflict"} for reason in reasons):',
         ),
         Meant(
             "the reasons of a partition's batches overwrite each other",
@@ -278,13 +298,23 @@ MEANT: dict[str, tuple[Meant, ...]] = {
         ),
         Meant(
             "an import that has ended is postponed",
+            'condition="#open = :open AND deadline <> :deadline",',
+            'condition="deadline <> :deadline AND (#open = :open OR attribute_exists(importId))",',
+        ),
+        Meant(
+            "a sweep counts twice where the first answer was lost",
+            'condition="#open = :open AND deadline <> :deadline",',
             'condition="#open = :open",',
-            'condition="(#open = :open OR attribute_exists(importId))",',
         ),
         Meant(
             "an end that everything has followed is followed again",
+            'condition="#open = :reporting AND deadline <> :deadline",',
+            'condition="deadline <> :deadline AND (#open = :reporting OR attribute_exists(importId))",',
+        ),
+        Meant(
+            "an end is followed once less where the first answer was lost",
+            'condition="#open = :reporting AND deadline <> :deadline",',
             'condition="#open = :reporting",',
-            'condition="(#open = :reporting OR attribute_exists(importId))",',
         ),
         Meant(
             "the note of a report makes an item of an import that was deleted",
@@ -328,8 +358,43 @@ MEANT: dict[str, tuple[Meant, ...]] = {
         ),
         Meant(
             "an absurd number of partitions makes as many calls",
-            "if stored is not None and not 1 <= stored <= MAX_PARTITIONS:",
+            "if not 1 <= stored <= MAX_PARTITIONS:",
             "if False:",
+        ),
+        Meant(
+            "an import that was begun with other limits is split by those before they were recorded",
+            'values.get("batchRows", LIMITS_NOT_RECORDED.rows)',
+            "LIMITS_NOT_RECORDED.rows",
+        ),
+        Meant(
+            "a split's digest is not recorded",
+            '":digest": split.digest,',
+            '":digest": "",',
+        ),
+        Meant(
+            "a split's digest is not read",
+            'values.get("splitDigest", "")',
+            '""',
+        ),
+        Meant(
+            "a report does not know which version of the code has split the file",
+            'values.get("layerVersion", "")',
+            '""',
+        ),
+        Meant(
+            "it is not noted how many batches were sent",
+            '"sentBatches = :sent", {":sent": batches}',
+            '"sentBatches = :sent", {":sent": 0}',
+        ),
+        Meant(
+            "a batch counts as sent that was not",
+            '"sentBatches = :sent", {":sent": batches}',
+            '"sentBatches = :sent", {":sent": batches + 1}',
+        ),
+        Meant(
+            "each try sends all batches again",
+            'values.get("sentBatches", 0)',
+            "0",
         ),
         Meant(
             "a report that is there is made again by each try of the event",
@@ -350,8 +415,8 @@ MEANT: dict[str, tuple[Meant, ...]] = {
         ),
         Meant(
             "contacts of a batch that is given up are read as they were some time ago",
-            "consistent: bool = True, until",
-            "consistent: bool = False,\nuntil",
+            "emails: Iterable[str], *, consistent: bool = True, ) ->",
+            "emails: Iterable[str],\n*,\nconsistent: bool = False,\n) ->",
         ),
         Meant(
             "a contact is overwritten that another import has changed",
@@ -377,6 +442,21 @@ MEANT: dict[str, tuple[Meant, ...]] = {
             "a contact counts as written although the write was throttled",
             "unprocessed.append(contact)",
             "pass",
+        ),
+        Meant(
+            "a contact whose write was throttled fails its batch",
+            "elif code in TRANSIENT_CODES:",
+            "elif False:",
+        ),
+        Meant(
+            "writes that stay throttled count as made",
+            'raise StillUnprocessedError("contacts could not be written")',
+            "return conflicts",
+        ),
+        Meant(
+            "contacts that stay unread count as new",
+            'raise StillUnprocessedError("contacts could not be read")',
+            "return contacts",
         ),
         Meant(
             "contacts that were written are written again with those that were throttled",
@@ -460,6 +540,117 @@ MEANT: dict[str, tuple[Meant, ...]] = {
             "a project that was written to is quiet",
             'wrote_at is None or int(wrote_at["N"]) <',
             'wrote_at is None or int(wrote_at["N"]) >',
+        ),
+    ),
+    f"{CORE}/aws/packed_errors.py": (
+        Meant(
+            "two reasons of one code are one",
+            "(error.code, error.message, error.field)",
+            "(error.code, error.code, error.field)",
+        ),
+        Meant(
+            "rows that failed by one reason are lost unless they come in file order",
+            "_distances(sorted(numbers))",
+            "_distances(numbers[:1])",
+        ),
+        Meant(
+            "all rows that failed by one reason are near the first row",
+            "row += distance",
+            "row = distance",
+        ),
+    ),
+    f"{CORE}/aws/received_messages.py": (
+        Meant(
+            "a throttled batch hides its partition for minutes",
+            "passes=is_transient(error)",
+            "passes=False",
+        ),
+        Meant(
+            "a message that fails for good becomes a dead letter in a minute",
+            "passes=is_transient(error)",
+            "passes=True",
+        ),
+        Meant(
+            "a batch becomes a dead letter although AWS only throttles for hours",
+            "FIRST_THROTTLED_SECONDS * 2 ** min(receives - 1, _MAX_DOUBLINGS)",
+            "FIRST_THROTTLED_SECONDS",
+        ),
+        Meant(
+            "a throttled batch waits longer than SQS can hide it",
+            "longest = min(LONGEST_THROTTLED_SECONDS, doubled)",
+            "longest = doubled",
+        ),
+        Meant(
+            "a message that cannot be put off is deleted",
+            "with suppress(Exception):",
+            "if True:",
+        ),
+    ),
+    f"{CORE}/aws/retry.py": (
+        Meant(
+            "a throttled call fails its invocation",
+            'http.status_code in _TRANSIENT_STATUS or _code(parsed) in TRANSIENT_CODES',
+            "http.status_code in _TRANSIENT_STATUS",
+        ),
+        Meant(
+            "a call that AWS failed fails its invocation",
+            'http.status_code in _TRANSIENT_STATUS or _code(parsed) in TRANSIENT_CODES',
+            "_code(parsed) in TRANSIENT_CODES",
+        ),
+        Meant(
+            "a call whose answer was lost fails its invocation",
+            'isinstance(event["caught_exception"], _LOST)',
+            "False",
+        ),
+        Meant(
+            "what AWS refuses for good is tried until the deadline",
+            "return _wait(attempts) if passes and _may_retry(attempts) else None",
+            "return _wait(attempts) if _may_retry(attempts) else None",
+        ),
+        Meant(
+            "calls are retried until Lambda kills the invocation",
+            "return _wait(attempts) if passes and _may_retry(attempts) else None",
+            "return _wait(attempts) if passes else None",
+        ),
+        Meant(
+            "what a call leaves undone is tried until Lambda kills the invocation",
+            "if not _may_retry(attempt): return",
+            "pass",
+        ),
+        Meant(
+            "calls are retried for seconds only, whatever time the invocation has",
+            "return attempt < _ATTEMPTS if _deadline is None else time.monotonic() < _deadline",
+            "return attempt < _ATTEMPTS",
+        ),
+        Meant(
+            "a limit within a limit is longer than it",
+            "_deadline = limit if before is None else min(before, limit)",
+            "_deadline = limit",
+        ),
+        Meant(
+            "the deadline of one invocation is that of the next",
+            "finally: _deadline = before",
+            "finally:\n    pass",
+        ),
+        Meant(
+            "an invocation retries until it has no time to answer",
+            "context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS",
+            "context.get_remaining_time_in_millis() / 1000",
+        ),
+        Meant(
+            "a handler retries longer than it may",
+            "with time_limit(min(left, longest)):",
+            "with time_limit(left):",
+        ),
+        Meant(
+            "a throttled batch waits as long as one that can never be applied",
+            "return _code(error.response) in TRANSIENT_CODES or status in _TRANSIENT_STATUS",
+            "return status in _TRANSIENT_STATUS",
+        ),
+        Meant(
+            "what stays unprocessed waits as long as what can never be applied",
+            "(StillUnprocessedError, *_LOST)",
+            "_LOST",
         ),
     ),
     f"{CORE}/aws/row_queue.py": (
@@ -557,8 +748,8 @@ MEANT: dict[str, tuple[Meant, ...]] = {
         ),
         Meant(
             "a batch is answered while its slices go on",
-            "with ThreadPoolExecutor(_SLICES_AT_A_TIME) as threads:",
-            "threads = ThreadPoolExecutor(_SLICES_AT_A_TIME)\nif True:",
+            "with time_limit(PATIENCE_SECONDS), ThreadPoolExecutor(_SLICES_AT_A_TIME) as threads:",
+            "threads = ThreadPoolExecutor(_SLICES_AT_A_TIME)\nwith time_limit(PATIENCE_SECONDS):",
         ),
         Meant(
             "the second read may be stale as well",
@@ -568,8 +759,8 @@ MEANT: dict[str, tuple[Meant, ...]] = {
         Meant(
             "contacts are written before anybody is told that reads may be stale",
             "if not batch.dry_run: self._writes.note(batch.project_id, self._now) "
-            "to_repeat |= self._contacts.write(batch.project_id, writes, self._until)",
-            "to_repeat |= self._contacts.write(batch.project_id, writes, self._until)\n"
+            "to_repeat |= self._contacts.write(batch.project_id, writes)",
+            "to_repeat |= self._contacts.write(batch.project_id, writes)\n"
             "if not batch.dry_run:\n"
             "    self._writes.note(batch.project_id, self._now)",
         ),
@@ -577,6 +768,26 @@ MEANT: dict[str, tuple[Meant, ...]] = {
             "rows that changed nothing by a stale read are forgotten where others conflict",
             "to_repeat |= self._contacts.write(",
             "to_repeat = self._contacts.write(",
+        ),
+        Meant(
+            "a batch that comes again takes its own contacts for new",
+            "partition.mostly_new and not batch.dry_run and not again",
+            "partition.mostly_new and not batch.dry_run",
+        ),
+        Meant(
+            "no batch is known to come again",
+            "again=receives > 1",
+            "again=False",
+        ),
+        Meant(
+            "a dry run takes contacts for new that it made itself",
+            "partition.mostly_new and not batch.dry_run and not again",
+            "partition.mostly_new and not again",
+        ),
+        Meant(
+            "a throttled batch keeps its slot of the function until the invocation's deadline",
+            "with time_limit(PATIENCE_SECONDS), ThreadPoolExecutor",
+            "with ThreadPoolExecutor",
         ),
         Meant(
             "rows count as often as they are tried",
@@ -602,23 +813,104 @@ MEANT: dict[str, tuple[Meant, ...]] = {
         ),
         Meant(
             "two processors send different splits of one file",
-            "if job.partition_count != split.partition_count:",
+            "if job.split.digest != split.split.digest: split =",
+            "if False:\n    split =",
+        ),
+        Meant(
+            "a file that is split otherwise by now is mixed with what it was begun with",
+            "_check_same_split(job, split) sent",
+            "sent",
+        ),
+        Meant(
+            "another split with as many rows is mixed with what the import was begun with",
+            "(recorded or split.split.digest) != split.split.digest or job.counts.total != split.rows",
+            "job.counts.total != split.rows",
+        ),
+        Meant(
+            "another split of an import without a digest is mixed with what it was begun with",
+            "(recorded or split.split.digest) != split.split.digest or job.counts.total != split.rows",
+            "(recorded or split.split.digest) != split.split.digest",
+        ),
+        Meant(
+            "an import that was begun without a digest can never be finished",
+            "(recorded or split.split.digest) != split.split.digest",
+            "recorded != split.split.digest",
+        ),
+        Meant(
+            "a file that a newer version refuses is failed although its rows are under way",
+            "if job is not None and job.split is not None: raise SplitChangedError from error",
+            "pass",
+        ),
+        Meant(
+            "a split's digest is not given to its import",
+            "split=replace(begun, digest=digest.hexdigest()),",
+            "split=begun,",
+        ),
+        Meant(
+            "a batch's rows are not in the split's digest",
+            "digest.add(batch)",
+            "pass",
+        ),
+        Meant(
+            "the first batch that was not sent is skipped",
+            "if sent >= job.sent_batches:",
+            "if sent > job.sent_batches:",
+        ),
+        Meant(
+            "each try of a processor sends all batches again, and none comes to the end",
+            "if sent >= job.sent_batches:",
+            "if True:",
+        ),
+        Meant(
+            "the next try does not know what this one has sent",
+            "imports.set_sent(import_id, sent) raise",
+            "raise",
+        ),
+        Meant(
+            "an import of which not all was sent is left to its deadline",
+            'raise NotAllSentError(f"{sent} of {split.batch_count} row batches are sent")',
+            "pass",
+        ),
+        Meant(
+            "a processor is killed while it sends",
+            "if not time.to_send(): break",
+            "pass",
+        ),
+        Meant(
+            "a file of any number of rows is read",
+            "if rows > limits.MAX_ROWS:",
             "if False:",
         ),
         Meant(
+            "a file with as many rows as it may have is refused",
+            "if rows > limits.MAX_ROWS:",
+            "if rows >= limits.MAX_ROWS:",
+        ),
+        Meant(
+            "an import whose rows are under way is failed where a later try is slower",
+            "if job.split is not None: # Rows may have been sent, and the next try may have enough time. raise",
+            "pass",
+        ),
+        Meant(
+            "the import of a dropped object that is gone waits for its deadline",
+            "import_id = id_of_dropped(upload, uploads.bucket, imports, now) stopped = "
+            "stop_import(import_id, GONE, imports, queue, now)",
+            "stopped, import_id = False, None",
+        ),
+        Meant(
             "an import that was recorded with another number of partitions is split anew",
-            "job.partition_count or choose_partition_count(size)",
-            "choose_partition_count(size)",
+            "begun = job.split or Split(",
+            "begun = Split(",
         ),
         Meant(
             "batches of a try with another encoding are sent",
-            "messages.truncate()",
+            "file.truncate()",
             "pass",
         ),
         Meant(
             "an import whose object is gone waits for its deadline",
-            "stop_import(import_id, GONE, imports, queue, now)",
-            "imports.fail(import_id, GONE, now)",
+            "except UploadGoneError: stop_import(import_id, GONE, imports, queue, now)",
+            "except UploadGoneError:\n    imports.fail(import_id, GONE, now)",
         ),
         Meant(
             "a dry run makes tags",
@@ -632,8 +924,8 @@ MEANT: dict[str, tuple[Meant, ...]] = {
         ),
         Meant(
             "a file's first batches are not sent",
-            "messages.seek(0) with OrderedSender",
-            "with OrderedSender",
+            "self._bodies.seek(0) self._hashes.seek(0)",
+            "self._hashes.seek(0)",
         ),
     ),
     f"{CORE}/jobs/end_import.py": (
@@ -719,8 +1011,28 @@ MEANT: dict[str, tuple[Meant, ...]] = {
         ),
         Meant(
             "a report does not have the rows that were never sent",
+            "if job.status is Status.FAILED or split.layer != stores.layer:",
+            "if split.layer != stores.layer:",
+        ),
+        Meant(
+            "the report of another version of the code has other rows",
+            "if job.status is Status.FAILED or split.layer != stores.layer:",
             "if job.status is Status.FAILED:",
-            "if False:",
+        ),
+        Meant(
+            "a report shows other rows where the file is split otherwise by now",
+            "if (split.digest or lost.digest) != lost.digest or lost.total != job.counts.total:",
+            "if lost.total != job.counts.total:",
+        ),
+        Meant(
+            "a report of an import without a digest shows other rows",
+            "if (split.digest or lost.digest) != lost.digest or lost.total != job.counts.total:",
+            "if (split.digest or lost.digest) != lost.digest:",
+        ),
+        Meant(
+            "a report reads the file by the limits of new imports",
+            "of_all, split.limits)",
+            "of_all)",
         ),
         Meant(
             "the failed rows of an earlier try are beside a result that has none",
@@ -751,6 +1063,16 @@ MEANT: dict[str, tuple[Meant, ...]] = {
         ),
     ),
     f"{CORE}/messages/row_messages.py": (
+        Meant(
+            "a message of a newer version is handled as an old one",
+            "if message.version > VERSION:",
+            "if False:",
+        ),
+        Meant(
+            "a message of a newer version with other fields is taken for no message",
+            "_refuse_newer(_version_decoder.decode(body)) raise",
+            "raise",
+        ),
         Meant(
             "a message can name any item as its import",
             '"^[0-9a-f]{24}$"',
@@ -804,6 +1126,36 @@ MEANT: dict[str, tuple[Meant, ...]] = {
             "of two messages that failed, one is deleted",
             "for record in records]}",
             "for record in records[:1]]}",
+        ),
+        Meant(
+            "a message is handled although the one ahead of it failed",
+            "if record.group not in errors:",
+            "if True:",
+        ),
+        Meant(
+            "a message that failed is deleted",
+            "put_off(record, errors[record.group]) failed.append(record)",
+            "put_off(record, errors[record.group])",
+        ),
+        Meant(
+            "a message behind a failed one is deleted",
+            "if record.group not in errors: try:",
+            "if record.group in errors:\n    continue\nif True:\n    try:",
+        ),
+        Meant(
+            "a message that fails fails all that came with it",
+            "errors[record.group] = error",
+            "raise",
+        ),
+        Meant(
+            "a message that failed waits for the queue's own time",
+            "put_off(record, errors[record.group]) failed",
+            "failed",
+        ),
+        Meant(
+            "every receive of a message is its first",
+            "return int(self.attributes.approximate_receive_count)",
+            "return 1",
         ),
         Meant(
             "messages of all partitions are one group",
@@ -891,19 +1243,19 @@ MEANT: dict[str, tuple[Meant, ...]] = {
     ),
     "functions/row_batch/app.py": (
         Meant(
-            "a batch is applied although the one ahead of it failed",
-            "if any(record.group == other.group for other in failed):",
-            "if False:",
+            "a batch is never known to come again",
+            "datetime.now(UTC), record.receives)",
+            "datetime.now(UTC))",
         ),
         Meant(
-            "a batch behind a failed one is deleted",
-            "failed.append(record) continue",
-            "continue",
+            "a batch retries until Lambda kills it",
+            "@limits_retries(GIVEN_BACK_AFTER_SECONDS)",
+            "",
         ),
         Meant(
-            "a batch that failed is deleted",
-            "error=type(error).__name__ ) failed.append(record)",
-            "error=type(error).__name__\n)",
+            "a throttled batch keeps its slot of the function",
+            "@limits_retries(GIVEN_BACK_AFTER_SECONDS)",
+            "@limits_retries()",
         ),
         Meant(
             "a dry run's contacts are kept for ever",
@@ -912,11 +1264,6 @@ MEANT: dict[str, tuple[Meant, ...]] = {
         ),
     ),
     "functions/dead_letter/app.py": (
-        Meant(
-            "a dead letter is counted although the one ahead of it failed",
-            "skip_group_on_error=True",
-            "skip_group_on_error=False",
-        ),
         Meant(
             "a dead letter is applied",
             "datetime.now(UTC), give_up=True)",
@@ -933,9 +1280,19 @@ MEANT: dict[str, tuple[Meant, ...]] = {
             "raise",
         ),
         Meant(
-            "dead letters that failed are all delivered at once again, with an error",
-            "processor.raise_on_entire_batch_failure = False",
-            "pass",
+            "a dead letter that fails is put off in another queue",
+            "names.PROCESSOR_FAILURES_QUEUE_URL if is_upload(record) else names.DEAD_LETTER_QUEUE_URL",
+            "names.PROCESSOR_FAILURES_QUEUE_URL",
+        ),
+        Meant(
+            "a dead letter retries until Lambda kills it",
+            "@limits_retries()",
+            "",
+        ),
+        Meant(
+            "an import that was split otherwise does not say so",
+            "SPLIT_CHANGED if error == SplitChangedError.__name__ else PROCESSOR_FAILED",
+            "PROCESSOR_FAILED",
         ),
         Meant(
             "the sweep goes on until it is killed",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from local.stack import ROOT
@@ -27,25 +27,78 @@ GENERATED = (
 _TESTS = {
     "aws/contacts_table.py": (
         "unit/test_answers",
+        "integration/test_import_records",
         "integration/test_tables",
     ),
-    "aws/imports_table.py": ("integration/test_conditions",),
-    "aws/progress_records.py": ("integration/test_conditions", "integration/test_tables"),
-    "aws/project_writes.py": ("unit/test_import_job", "integration/test_tables"),
+    "aws/imports_table.py": (
+        "integration/test_import_records",
+        "integration/test_conditions",
+        "integration/test_lost_answers",
+        "integration/test_processor_tries",
+        "simulation/test_consistent_reads",
+        "simulation/test_time",
+        "simulation/test_upgrades",
+    ),
+    "aws/packed_errors.py": ("unit/test_packed_errors",),
+    "aws/progress_records.py": (
+        "integration/test_import_records",
+        "integration/test_conditions",
+        "integration/test_lost_answers",
+        "integration/test_tables",
+        "simulation/test_consistent_reads",
+    ),
+    "aws/project_writes.py": (
+        "unit/test_import_job",
+        "integration/test_import_records",
+        "integration/test_tables",
+        "simulation/test_consistent_reads",
+    ),
+    "aws/received_messages.py": (
+        "integration/test_received_messages",
+        "integration/test_isolation",
+        "simulation/test_throttling",
+    ),
+    "aws/retry.py": ("unit/test_retry", "unit/test_answers", "simulation/test_throttling"),
     "aws/row_queue.py": ("integration/test_sending", "integration/test_pipeline"),
     "files/bit_set.py": ("unit/test_bit_set", "unit/test_split"),
     "files/split.py": ("unit/test_split", "unit/test_row_messages", "unit/test_reference"),
-    "functions/dead_letter/app.py": ("integration/test_isolation", "integration/test_ends"),
-    "functions/row_batch/app.py": ("integration/test_isolation", "integration/test_pipeline"),
+    "functions/dead_letter/app.py": (
+        "unit/test_handlers",
+        "integration/test_isolation",
+        "integration/test_ends",
+        "simulation/test_upgrades",
+        "simulation/test_throttling",
+    ),
+    "functions/row_batch/app.py": (
+        "unit/test_handlers",
+        "integration/test_lost_answers",
+        "integration/test_isolation",
+        "integration/test_pipeline",
+        "simulation/test_throttling",
+    ),
     "jobs/apply_row_batch.py": (
         "unit/test_answers",
         "integration/test_conditions",
+        "integration/test_lost_answers",
         "integration/test_pipeline",
     ),
     "jobs/create_dropped_import.py": ("integration/test_drop_bucket",),
     "jobs/end_import.py": ("unit/test_end_import", "integration/test_ends", "simulation/test_ends"),
-    "jobs/report_import.py": ("integration/test_report", "integration/test_events"),
-    "jobs/split_upload.py": ("integration/test_pipeline", "simulation/test_object_lives"),
+    "jobs/report_import.py": (
+        "integration/test_report",
+        "integration/test_events",
+        "simulation/test_upgrades",
+        "integration/test_upgrades",
+    ),
+    "jobs/split_upload.py": (
+        "integration/test_processor_tries",
+        "integration/test_processor_time",
+        "integration/test_pipeline",
+        "simulation/test_time",
+        "simulation/test_object_lives",
+        "simulation/test_upgrades",
+        "integration/test_upgrades",
+    ),
     "messages/row_messages.py": ("unit/test_row_messages", "unit/test_fuzz"),
     "messages/s3_event.py": ("unit/test_aws_events", "integration/test_drop_bucket"),
     "messages/sqs_event.py": ("unit/test_aws_events", "integration/test_isolation"),
@@ -110,9 +163,17 @@ class Mutation:
     @property
     def tests(self) -> list[str]:
         """The files of tests to run until one fails, fastest first."""
-        names = dict.fromkeys((*_TESTS[self.short_path], *_FOR_ALL))
-        paths = (f"tests/{name}.py" for name in names)
-        return [path for path in paths if (ROOT / path).exists()]
+        return _paths((*_TESTS[self.short_path], *_FOR_ALL))
+
+    @property
+    def fast_tests(self) -> list[str]:
+        """Those of them that know most of the file, without the simulation."""
+        return _paths(one for one in _TESTS[self.short_path] if not one.startswith("simulation/"))
+
+
+def _paths(names: Iterable[str]) -> list[str]:
+    paths = (f"tests/{name}.py" for name in dict.fromkeys(names))
+    return [path for path in paths if (ROOT / path).exists()]
 
 
 def all_mutations() -> list[Mutation]:

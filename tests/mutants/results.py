@@ -28,20 +28,34 @@ class Result:
 def with_results(
     document: str, mutations: Sequence[Mutation], results: Mapping[str, Result], day: date
 ) -> str:
-    """A document with what was found between its two markers."""
+    """A document with what was found between its two markers. Mutations without a result were not tried."""
     before, _, rest = document.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{_text(mutations, results, day)}\n\n{END}{after}"
 
 
 def _text(mutations: Sequence[Mutation], results: Mapping[str, Result], day: date) -> str:
-    survivors = [one for one in mutations if results[one.id].killed_by is None]
-    killed = len(mutations) - len(survivors)
+    tried = [one for one in mutations if one.id in results]
+    survivors = [one for one in tried if results[one.id].killed_by is None]
+    killed = len(tried) - len(survivors)
     lines = [
-        f"On {day}, the tests killed {killed} of {len(mutations)} mutations: {killed / len(mutations):.1%}.",
+        f"On {day}, the tests killed {killed} of {len(tried)} mutations: {killed / len(tried):.1%}.",
         "",
-        "| file | meant | killed | generated | killed |",
-        "|---|---:|---:|---:|---:|",
+    ]
+    for kind, is_meant in (("meant", True), ("generated", False)):
+        every = [one for one in mutations if one.is_meant is is_meant]
+        of_kind = [one for one in tried if one.is_meant is is_meant]
+        alive = sum(one in survivors for one in of_kind)
+        left = len(every) - len(of_kind)
+        not_tried = f"; {left} more were not tried" if left else ""
+        lines.append(f"- {kind}: {len(of_kind) - alive} of {len(of_kind)} killed{not_tried}")
+    minutes = sum(results[one.id].seconds for one in tried) / 60
+    lines += [
+        "",
+        f"The tests of these mutations took {minutes:.0f} minutes of one core.",
+        "",
+        "| file | meant | killed | generated | tried | killed |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
     for path in dict.fromkeys(one.short_path for one in mutations):
         counts = []
@@ -49,8 +63,13 @@ def _text(mutations: Sequence[Mutation], results: Mapping[str, Result], day: dat
             of_file = [
                 one for one in mutations if one.short_path == path and one.is_meant is is_meant
             ]
+            tried_here = [one for one in of_file if one in tried]
             alive = sum(one in survivors for one in of_file)
-            counts += [str(len(of_file)), str(len(of_file) - alive)] if of_file else ["", ""]
+            numbers = [len(of_file), len(tried_here), len(tried_here) - alive]
+            if is_meant:
+                # All of them are tried before anything is written down.
+                del numbers[1]
+            counts += [str(number) if of_file else "" for number in numbers]
         lines.append(f"| `{path}` | {' | '.join(counts)} |")
     lines += ["", "| survivor | why no test can kill it |", "|---|---|"]
     lines += [f"| {_cell(one.id)} | {_cell(one.survives)} |" for one in survivors]

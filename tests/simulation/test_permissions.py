@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -100,8 +101,8 @@ def test_permissions_are_enough_and_no_more_than_enough(
     calls += _api(new_world(0))
     calls += _dropped(new_world(0))
     calls += _put_off(new_world(0))
-    in_parts = TransferConfig(multipart_threshold=1, use_threads=False)
-    monkeypatch.setattr("contact_imports.aws.report_files._ONE_PART_AT_A_TIME", in_parts)
+    in_parts = partial(TransferConfig, multipart_threshold=1)
+    monkeypatch.setattr("boto3.s3.transfer.TransferConfig", in_parts)
     calls += _broken_off(new_world(0))
     needed = set(needed_by(calls)) | set(needed_by_lambda())
     for function, action, resource in tuple(needed):
