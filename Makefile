@@ -73,7 +73,7 @@ test-long: $(SETUP) ## run the tests with 1,000,000 rows and a 1 GB file, which 
 	@$(PY) -m pytest -m long -s
 
 chaos: $(SETUP) $(TOOLS)/microburst/.made ## crash, repeat and reorder everything, with SCHEDULES random schedules, and print a table
-	@SCHEDULES=$(SCHEDULES) $(PY) -m pytest -q $(IN_PARALLEL) tests/simulation tests/integration/test_concurrent_imports.py tests/e2e/test_kills.py tests/e2e/test_proxy.py
+	@EVERY_FAULT=1 SCHEDULES=$(SCHEDULES) $(PY) -m pytest -q $(IN_PARALLEL) tests/simulation tests/integration/test_concurrent_imports.py tests/e2e/test_kills.py tests/e2e/test_proxy.py
 
 soak: $(SETUP) ## run random files under random schedules until one fails or you stop it
 	@while SCHEDULES=10000 $(PY) -m pytest -q tests/simulation/test_schedules.py; do :; done
