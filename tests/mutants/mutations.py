@@ -27,6 +27,7 @@ GENERATED = (
 _TESTS = {
     "aws/contacts_table.py": (
         "unit/test_answers",
+        "integration/test_contact_records",
         "integration/test_import_records",
         "integration/test_tables",
     ),
@@ -77,6 +78,7 @@ _TESTS = {
         "simulation/test_throttling",
     ),
     "jobs/apply_row_batch.py": (
+        "unit/test_apply_row_batch",
         "unit/test_answers",
         "integration/test_conditions",
         "integration/test_lost_answers",
