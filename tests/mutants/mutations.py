@@ -87,6 +87,7 @@ _TESTS = {
     "jobs/create_dropped_import.py": ("integration/test_drop_bucket",),
     "jobs/end_import.py": ("unit/test_end_import", "integration/test_ends", "simulation/test_ends"),
     "jobs/report_import.py": (
+        "integration/test_report_split",
         "integration/test_report",
         "integration/test_events",
         "simulation/test_upgrades",
