@@ -60,7 +60,11 @@ _TESTS = {
         "simulation/test_throttling",
     ),
     "aws/retry.py": ("unit/test_retry", "unit/test_answers", "simulation/test_throttling"),
-    "aws/row_queue.py": ("integration/test_sending", "integration/test_pipeline"),
+    "aws/row_queue.py": (
+        "unit/test_row_queue",
+        "integration/test_sending",
+        "integration/test_pipeline",
+    ),
     "files/bit_set.py": ("unit/test_bit_set", "unit/test_split"),
     "files/split.py": ("unit/test_split", "unit/test_row_messages", "unit/test_reference"),
     "functions/dead_letter/app.py": (
