@@ -127,10 +127,10 @@ def test_an_end_that_can_never_be_followed_is_given_up(
     pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = ended_import(pipeline, project)
-    monkeypatch.setattr("functions.import_ended.app.events", Bus("ThrottlingException"))
+    monkeypatch.setattr("functions.import_ended.app.events", Bus("NotAuthorizedForSourceException"))
     for _ in range(FOLLOW_TRIES):
         assert sweep(pipeline, job)
-        with pytest.raises(Exception, match="ThrottlingException"):
+        with pytest.raises(Exception, match="NotAuthorizedForSource"):
             follow(job)
     assert pipeline.get(job).reported
     assert not sweep(pipeline, job)

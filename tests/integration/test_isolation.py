@@ -455,8 +455,8 @@ def test_a_report_ends_in_time(pipeline: Pipeline, project: str) -> None:
     job, event = pipeline.accept(project, content, OPTIONS)
     pipeline.process(event)
     pipeline.drain()
-    # The time is looked at once more when the file's only chunk was read.
-    context = FewAttempts(1 + 5)
+    # The time is looked at once for the limit of retries, five times while the file's beginning is read, and for each row.
+    context = FewAttempts(1 + 5 + 5)
     margin = handler("import_ended").REPORT_ENDS_BEFORE_TIMEOUT_MS
     assert margin > 30_000
     handler("import_ended").lambda_handler(ended_event(job.id), LongContext(context))
@@ -473,7 +473,7 @@ def test_a_report_ends_in_time_where_failed_rows_are_far_between(
     job, event = pipeline.accept(project, content, OPTIONS)
     pipeline.process(event)
     pipeline.drain()
-    handler("import_ended").lambda_handler(ended_event(job.id), LongContext(FewAttempts(2)))
+    handler("import_ended").lambda_handler(ended_event(job.id), LongContext(FewAttempts(9)))
     assert pipeline.get(job).followed
     assert [row["row"] for row in pipeline.report(job)] == [2]
 

@@ -212,8 +212,8 @@ def test_an_event_that_is_not_taken_comes_again(
     ended, event = pipeline.accept(project, FILE.encode(), OPTIONS)
     pipeline.process(event)
     pipeline.drain()
-    monkeypatch.setattr("functions.import_ended.app.events", Bus("ThrottlingException"))
-    with pytest.raises(Exception, match="ThrottlingException"):
+    monkeypatch.setattr("functions.import_ended.app.events", Bus("NotAuthorizedForSourceException"))
+    with pytest.raises(Exception, match="NotAuthorizedForSource"):
         handler("import_ended").lambda_handler(ended_event(ended.id), Context())
     # It is shown, and the event is still to be sent: once.
     assert pipeline.get(ended).reported

@@ -73,10 +73,10 @@ SIDS = {
         TellMissingReports""",
     "ProcessorFunction": """WriteOwnLog ReadUploads TellMissingUploads TellOfMisplacedFiles RecordClaimAndStartImports
         CreateTags SendRowBatches HandOverFailures""",
-    "RowBatchFunction": "WriteOwnLog TakeRowBatches ReadAndWriteContacts CountRows",
-    "DeadLetterFunction": """WriteOwnLog TakeDeadLetters ReadContacts CountRowsAndEndImports FindOverdueImports
+    "RowBatchFunction": "WriteOwnLog TakeRowBatches PutOffRowBatches ReadAndWriteContacts CountRows",
+    "DeadLetterFunction": """WriteOwnLog TakeDeadLetters PutOffDeadLetters ReadContacts CountRowsAndEndImports FindOverdueImports
         EndPartitions""",
-    "ImportEndedFunction": """WriteOwnLog FollowImports ReadImportsAndNoteReports ReadFiles CopyReports WriteReports
+    "ImportEndedFunction": """WriteOwnLog FollowImports ReadImportsAndNoteReports ReadFiles CopyReports WriteReports BreakOffReports
         RemoveOutdatedReports TellMissingFiles HandOverFailures TellOfEnds""",
 }
 """The statements of each function's role; tests/simulation/test_permissions.py holds what each allows."""
