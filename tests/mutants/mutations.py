@@ -100,6 +100,7 @@ _TESTS = {
     "jobs/split_upload.py": (
         "integration/test_processor_tries",
         "integration/test_processor_refuses",
+        "integration/test_processor_ends",
         "integration/test_processor_time",
         "integration/test_pipeline",
         "simulation/test_time",
