@@ -92,6 +92,7 @@ _TESTS = {
     "jobs/end_import.py": ("unit/test_end_import", "integration/test_ends", "simulation/test_ends"),
     "jobs/report_import.py": (
         "integration/test_report_split",
+        "integration/test_report_tries",
         "integration/test_report",
         "integration/test_events",
         "simulation/test_upgrades",
@@ -101,6 +102,7 @@ _TESTS = {
         "integration/test_processor_tries",
         "integration/test_processor_refuses",
         "integration/test_processor_ends",
+        "integration/test_report_tries",
         "integration/test_processor_time",
         "integration/test_pipeline",
         "simulation/test_time",
