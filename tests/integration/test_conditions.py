@@ -169,9 +169,12 @@ def test_a_write_changes_an_import_only_in_these_states(
 
 def test_tries_of_the_schedule_are_counted(pipeline: Pipeline) -> None:
     open_import, ended = in_state(pipeline, "started"), in_state(pipeline, "ended")
-    times = [NOW + timedelta(hours=tried) for tried in range(1, 4)]
-    assert [pipeline.imports.postpone(open_import, at) for at in times] == [1, 2, 3]
-    assert [pipeline.imports.follow_again(ended, at) for at in times] == [1, 2, 3]
+    moments = [NOW + timedelta(seconds=n) for n in range(1, 4)]
+    assert [pipeline.imports.postpone(open_import, moment) for moment in moments] == [1, 2, 3]
+    assert [pipeline.imports.follow_again(ended, moment) for moment in moments] == [1, 2, 3]
+    # The same once more is a try whose first answer was lost.
+    assert pipeline.imports.postpone(open_import, moments[-1]) == 0
+    assert pipeline.imports.follow_again(ended, moments[-1]) == 0
 
 
 def test_a_claim_is_for_one_version_of_an_object(pipeline: Pipeline) -> None:

@@ -62,7 +62,7 @@ _MOST_SECONDS = 1800
 """For a file of tests without a mutation."""
 _SECONDS_TO_STOP = 20
 
-_ENDED_BY_TEST = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+_ENDED_BY_TEST = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", re.MULTILINE)
 _NO_EMULATOR = "local.emulator.StackError"
 
 
