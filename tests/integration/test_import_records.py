@@ -150,8 +150,12 @@ def test_a_transaction_that_was_cancelled_for_now_is_made_again(
 def test_reasons_are_in_file_order(pipeline: Pipeline) -> None:
     import_id = new_import_id(NOW)
     # By code the second partition would come first, and in a batch all rows of one reason.
-    first = [RowError(row, "too_many_cells", why) for row, why in ((9, "b"), (4, "a"), (1, "b"))]
-    second = [RowError(row, "invalid_email", why) for row, why in ((5, "a"), (2, "b"))]
+    first = (
+        RowError(9, "too_many_cells", "b"),
+        RowError(4, "too_many_cells", "a"),
+        RowError(1, "too_many_cells", "b"),
+    )
+    second = (RowError(5, "invalid_email", "a"), RowError(2, "invalid_email", "b"))
     commit(pipeline.progress, import_id, 0, *first)
     commit(pipeline.progress, import_id, 1, *second)
     found = list(pipeline.progress.errors(import_id, 2))
