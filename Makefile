@@ -79,7 +79,7 @@ soak: $(SETUP) ## run random files under random schedules until one fails or you
 	@while SCHEDULES=10000 $(PY) -m pytest -q tests/simulation/test_schedules.py; do :; done
 
 mutants: $(SETUP) ## take guards of exactness away, one at a time, and see whether a test fails; ONLY=text for some of them
-	@PYTHONPATH=layers/contact_imports $(PY) -m tests.mutants $(if $(ONLY),--only "$(ONLY)") $(if $(EXPLAINED),--explained)
+	@PYTHONPATH=layers/contact_imports $(PY) -m tests.mutants $(if $(ONLY),--only "$(ONLY)") $(if $(FAST),--fast) $(if $(EXPLAINED),--explained)
 
 bench: $(SETUP) $(TOOLS)/bench/.made ## measure speed and cost, and compare with other tools; writes bench/results.md and .svg
 	@$(PY) -m bench --rounds $(ROUNDS)

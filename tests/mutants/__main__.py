@@ -62,7 +62,7 @@ _MOST_SECONDS = 1800
 """For a file of tests without a mutation."""
 _SECONDS_TO_STOP = 20
 
-_ENDED_BY_TEST = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+_ENDED_BY_TEST = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", re.MULTILINE)
 _NO_EMULATOR = "local.emulator.StackError"
 
 
@@ -197,10 +197,9 @@ def main() -> int:
         return 0
     digests = _digests()
     known = {} if arguments.again else _known(digests, mutations)
-    if not arguments.explained:
-        # They cost the most, since every test passes; they count as survivors.
-        explained = (one for one in mutations if one.survives)
-        known |= {one.id: Result(one.id, one.digest, None, 0.0) for one in explained}
+    # They cost the most, since every test passes; they count as survivors.
+    explained = [one for one in mutations if one.survives and not arguments.explained]
+    known |= {one.id: Result(one.id, one.digest, None, 0.0) for one in explained}
     left = [one for one in chosen if one.id not in known and not arguments.no_run]
     with signals_end_this_process(), tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         for result in _run(left, Path(folder), arguments.jobs, fast=arguments.fast):
@@ -220,10 +219,14 @@ def main() -> int:
     open_ones = [
         one
         for one in mutations
-        if (one.id not in known and one.is_meant)
-        or (one.id in known and known[one.id].killed_by is None and not one.survives)
+        if one.id in known and known[one.id].killed_by is None and not one.survives
     ]
-    if not open_ones:
+    # Those that nobody ran count only where all others of their file and kind were tried.
+    unfinished = {(one.path, one.is_meant) for one in mutations if one.id not in known}
+    for one in explained:
+        if (one.path, one.is_meant) in unfinished:
+            del known[one.id]
+    if known and not open_ones:
         today = datetime.now(UTC).date()
         DOCUMENT.write_text(with_results(DOCUMENT.read_text(), mutations, known, today))
     undecided = len(left) - sum(one.id in known for one in left)

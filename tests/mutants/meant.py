@@ -725,6 +725,8 @@ MEANT: dict[str, tuple[Meant, ...]] = {
             "what an earlier batch did is taken for this one's",
             "BatchRows(first=batch.rows[0].number,",
             "BatchRows(first=0,",
+            survives="The rows of a partition's earlier batches have lower numbers, so none of them is taken for one of "
+            "this batch. The first number says it to the reader.",
         ),
         Meant(
             "a batch that overtakes others does not remember its predecessors",

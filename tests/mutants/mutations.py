@@ -27,6 +27,7 @@ GENERATED = (
 _TESTS = {
     "aws/contacts_table.py": (
         "unit/test_answers",
+        "integration/test_contact_records",
         "integration/test_import_records",
         "integration/test_tables",
     ),
@@ -59,7 +60,11 @@ _TESTS = {
         "simulation/test_throttling",
     ),
     "aws/retry.py": ("unit/test_retry", "unit/test_answers", "simulation/test_throttling"),
-    "aws/row_queue.py": ("integration/test_sending", "integration/test_pipeline"),
+    "aws/row_queue.py": (
+        "unit/test_row_queue",
+        "integration/test_sending",
+        "integration/test_pipeline",
+    ),
     "files/bit_set.py": ("unit/test_bit_set", "unit/test_split"),
     "files/split.py": ("unit/test_split", "unit/test_row_messages", "unit/test_reference"),
     "functions/dead_letter/app.py": (
@@ -77,6 +82,7 @@ _TESTS = {
         "simulation/test_throttling",
     ),
     "jobs/apply_row_batch.py": (
+        "unit/test_apply_row_batch",
         "unit/test_answers",
         "integration/test_conditions",
         "integration/test_lost_answers",
@@ -85,6 +91,8 @@ _TESTS = {
     "jobs/create_dropped_import.py": ("integration/test_drop_bucket",),
     "jobs/end_import.py": ("unit/test_end_import", "integration/test_ends", "simulation/test_ends"),
     "jobs/report_import.py": (
+        "integration/test_report_split",
+        "integration/test_report_tries",
         "integration/test_report",
         "integration/test_events",
         "simulation/test_upgrades",
@@ -92,6 +100,9 @@ _TESTS = {
     ),
     "jobs/split_upload.py": (
         "integration/test_processor_tries",
+        "integration/test_processor_refuses",
+        "integration/test_processor_ends",
+        "integration/test_report_tries",
         "integration/test_processor_time",
         "integration/test_pipeline",
         "simulation/test_time",

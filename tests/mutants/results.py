@@ -36,6 +36,7 @@ def with_results(
 
 def _text(mutations: Sequence[Mutation], results: Mapping[str, Result], day: date) -> str:
     tried = [one for one in mutations if one.id in results]
+    tried_ids = {one.id for one in tried}
     survivors = [one for one in tried if results[one.id].killed_by is None]
     killed = len(tried) - len(survivors)
     lines = [
@@ -54,8 +55,8 @@ def _text(mutations: Sequence[Mutation], results: Mapping[str, Result], day: dat
         "",
         f"The tests of these mutations took {minutes:.0f} minutes of one core.",
         "",
-        "| file | meant | killed | generated | tried | killed |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| file | meant | tried | killed | generated | tried | killed |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for path in dict.fromkeys(one.short_path for one in mutations):
         counts = []
@@ -63,12 +64,9 @@ def _text(mutations: Sequence[Mutation], results: Mapping[str, Result], day: dat
             of_file = [
                 one for one in mutations if one.short_path == path and one.is_meant is is_meant
             ]
-            tried_here = [one for one in of_file if one in tried]
-            alive = sum(one in survivors for one in of_file)
-            numbers = [len(of_file), len(tried_here), len(tried_here) - alive]
-            if is_meant:
-                # All of them are tried before anything is written down.
-                del numbers[1]
+            tried_here = [one for one in of_file if one.id in tried_ids]
+            alive = sum(results[one.id].killed_by is None for one in tried_here)
+            numbers = (len(of_file), len(tried_here), len(tried_here) - alive)
             counts += [str(number) if of_file else "" for number in numbers]
         lines.append(f"| `{path}` | {' | '.join(counts)} |")
     lines += ["", "| survivor | why no test can kill it |", "|---|---|"]
