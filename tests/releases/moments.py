@@ -119,7 +119,9 @@ class Recorder:
 
     def find_dropped(self) -> None:
         """Finds the import of the dropped file."""
-        items = self._pipeline.dynamodb.scan(TableName="ImportsTable")["Items"]
+        # In pages: other tests may have filled the table.
+        pages = self._pipeline.dynamodb.get_paginator("scan").paginate(TableName="ImportsTable")
+        items = (item for page in pages for item in page["Items"])
         (self.import_id,) = (
             item["importId"]["S"]
             for item in items

@@ -13,11 +13,14 @@ from tests.simulation.aws_calls import AwsCalls, InlineExecutor
 from tests.simulation.world import NewWorld, World, poisoned_handle_message
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def simulated(
     embedded_aws: LocalStack, function_environment: None
 ) -> Iterator[tuple[Pipeline, AwsCalls]]:
-    """The handlers without threads and waiting, and with every AWS call in the simulation's hands."""
+    """The handlers without threads and waiting, and with every AWS call in the simulation's hands.
+
+    For one module at a time: other tests that run in the same process need the real ones, and their logs.
+    """
     with pytest.MonkeyPatch.context() as patch, AwsCalls().installed() as calls:
         patch.setattr("contact_imports.jobs.apply_row_batch.ThreadPoolExecutor", InlineExecutor)
         patch.setattr("contact_imports.aws.contacts_table.ThreadPoolExecutor", InlineExecutor)
