@@ -169,6 +169,12 @@ class Pipeline:
         return contacts_of(self.dynamodb, self.contacts_table, project)
 
 
+def items_of(dynamodb: Any, table: str) -> list[dict[str, Any]]:
+    """All items of a table, which other tests may have filled: a scan's page has 1 MB."""
+    pages = dynamodb.get_paginator("scan").paginate(TableName=table)
+    return [item for page in pages for item in page["Items"]]
+
+
 def imports_of(pipeline: Pipeline, project: str) -> list[Import]:
     """Every import of a project, newest first, read without the code under test."""
     pages = pipeline.dynamodb.get_paginator("scan").paginate(TableName="ImportsTable")

@@ -36,7 +36,7 @@ from contact_imports.model.progress import BatchKey, Partition
 from contact_imports.model.stored_contact import CreatedBy, StoredContact
 from local.stack import LocalStack
 from tests.caller import UPLOADS, Caller
-from tests.pipeline import Pipeline
+from tests.pipeline import Pipeline, items_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LATER = NOW + timedelta(seconds=1)
@@ -517,11 +517,11 @@ def test_a_repeated_request_is_answered_by_what_became_of_the_first(
     answer: str,
 ) -> None:
     dynamodb, table = embedded_aws.client("dynamodb"), embedded_aws.outputs["IdempotencyTable"]
-    for item in dynamodb.scan(TableName=table)["Items"]:
+    for item in items_of(dynamodb, table):
         dynamodb.delete_item(TableName=table, Key={"id": item["id"]})
     headers = {"Idempotency-Key": new_import_id(NOW)}
     first = caller.ask(UPLOADS, **headers).json()["data"]
-    (item,) = dynamodb.scan(TableName=table)["Items"]
+    (item,) = items_of(dynamodb, table)
     assert item["status"] == {"S": "COMPLETED"}
     changed = {
         "status": {"S": status},

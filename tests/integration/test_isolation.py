@@ -23,7 +23,7 @@ from contact_imports.jobs.end_import import SWEPT_AGAIN_AFTER
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.import_job import FOLLOW_TRIES, Import, ImportOptions, Status
 from tests.events import Context, ended_event, failure_event, handler, s3_event, sqs_event
-from tests.pipeline import Pipeline, imports_of
+from tests.pipeline import Pipeline, imports_of, items_of
 from tests.simulation.world import new_project
 
 OPTIONS = ImportOptions(ColumnMap(email="Email"))
@@ -88,7 +88,7 @@ def nothing_left_behind(pipeline: Pipeline) -> Iterator[None]:
 
 
 def remove_open_imports(pipeline: Pipeline) -> None:
-    for item in pipeline.dynamodb.scan(TableName=TABLE)["Items"]:
+    for item in items_of(pipeline.dynamodb, TABLE):
         if "open" in item:
             key = {name: item[name] for name in ("importId", "record")}
             pipeline.dynamodb.delete_item(TableName=TABLE, Key=key)

@@ -11,7 +11,7 @@ from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.contact import OnBlank, OnConflict
 from contact_imports.model.import_job import ImportOptions, Status
 from tests.oracle import counts_of, expected
-from tests.pipeline import Pipeline
+from tests.pipeline import Pipeline, items_of
 
 COLUMN_MAP = ColumnMap(email="Email", name="Name", custom_fields={"plan": "Plan", "note": "Note"})
 OPTIONS = ImportOptions(COLUMN_MAP, tags=("t",))
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("many_batches")
 
 
 def items(pipeline: Pipeline, table: str) -> list[Any]:
-    found = pipeline.dynamodb.scan(TableName=table)["Items"]
+    found = items_of(pipeline.dynamodb, table)
     return sorted(found, key=str)
 
 

@@ -19,7 +19,7 @@ from contact_imports.model.contact import OnConflict, Outcome
 from contact_imports.model.import_job import UPLOAD_DEADLINE_SECONDS, ImportOptions, Status
 from tests.events import Context, failure_event, handler, s3_event, sqs_event
 from tests.oracle import counts_of, expected
-from tests.pipeline import Pipeline
+from tests.pipeline import Pipeline, items_of
 
 UPSERT, SKIP = OnConflict.UPSERT, OnConflict.SKIP
 COLUMN_MAP = ColumnMap(email="Email", first_name="First", custom_fields={"plan": "Plan"})
@@ -428,12 +428,12 @@ def test_a_contact_too_large_fails_its_row(pipeline: Pipeline, project: str) -> 
 
 
 def _items(pipeline: Pipeline, project: str) -> list[object]:
-    items = pipeline.dynamodb.scan(TableName=pipeline.contacts_table)["Items"]
+    items = items_of(pipeline.dynamodb, pipeline.contacts_table)
     return [item for item in items if item["pk"]["S"].startswith(project + "#")]
 
 
 def _tags(pipeline: Pipeline, project: str) -> dict[str, object]:
-    items = pipeline.dynamodb.scan(TableName=pipeline.tags_table)["Items"]
+    items = items_of(pipeline.dynamodb, pipeline.tags_table)
     return {i["name"]["S"]: i["createdAt"] for i in items if i["projectId"]["S"] == project}
 
 

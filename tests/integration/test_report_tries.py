@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from contact_imports.aws.report_files import ReportFiles, result_key
 from contact_imports.model.column_map import ColumnMap
 from contact_imports.model.import_job import ImportOptions
-from tests.pipeline import Pipeline, imports_of
+from tests.pipeline import Pipeline, imports_of, items_of
 
 OPTIONS = ImportOptions(ColumnMap(email="Email", name="Name"))
 CONTENT = b"Email,Name\na@example.com,Ann\nno email,Bob\n"
@@ -55,5 +55,5 @@ def test_a_dry_run_makes_no_tags(pipeline: Pipeline, project: str, dry_run: bool
     _, event = pipeline.accept(project, CONTENT, options)
     pipeline.process(event)
     pipeline.take_all()
-    items = pipeline.dynamodb.scan(TableName=pipeline.tags_table)["Items"]
+    items = items_of(pipeline.dynamodb, pipeline.tags_table)
     assert any(project in str(item) for item in items) is not dry_run

@@ -24,7 +24,7 @@ from contact_imports.model.import_job import new_import_id
 from contact_imports.model.progress import BatchKey, Partition
 from contact_imports.model.stored_contact import AppliedRows, CreatedBy, StoredContact
 from local.stack import LocalStack
-from tests.pipeline import Pipeline
+from tests.pipeline import Pipeline, items_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -79,7 +79,7 @@ def test_a_contact_that_one_row_created_says_so_once(pipeline: Pipeline, project
     written = {"a@example.com": by_creation, "b@example.com": later_rows}
     assert pipeline.contacts.write(project, written.values()) == set()
     assert pipeline.contacts.read(project, written) == written
-    items = pipeline.dynamodb.scan(TableName=pipeline.contacts_table)["Items"]
+    items = items_of(pipeline.dynamodb, pipeline.contacts_table)
     ours = [item for item in items if item["pk"]["S"].startswith(f"{project}#")]
     assert {item["email"]["S"]: "applied" in item for item in ours} == {
         "a@example.com": False,
@@ -291,7 +291,7 @@ def test_keys_are_found_until_they_are_revoked(embedded_aws: LocalStack) -> None
     assert keys.find(text[:-1]) is None
     assert keys.find("") is None
     secret = text.split("_", 2)[2]
-    assert secret not in str(dynamodb.scan(TableName=embedded_aws.outputs["ApiKeysTable"])["Items"])
+    assert secret not in str(items_of(dynamodb, embedded_aws.outputs["ApiKeysTable"]))
     assert keys.revoke(found.id)
     assert keys.find(text) is None
     assert not keys.revoke(found.id)

@@ -12,7 +12,7 @@ from contact_imports.aws.api_keys_table import ApiKeyTable, Scope
 from tests.events import failure_event
 from tests.gateway import api_event
 from tests.multipart import CONTENT_TYPE, body
-from tests.pipeline import Pipeline
+from tests.pipeline import Pipeline, items_of
 from tests.releases.delivery import Delivery, ReleaseOf
 from tests.releases.recording import Recording
 
@@ -119,9 +119,7 @@ class Recorder:
 
     def find_dropped(self) -> None:
         """Finds the import of the dropped file."""
-        # In pages: other tests may have filled the table.
-        pages = self._pipeline.dynamodb.get_paginator("scan").paginate(TableName="ImportsTable")
-        items = (item for page in pages for item in page["Items"])
+        items = items_of(self._pipeline.dynamodb, "ImportsTable")
         (self.import_id,) = (
             item["importId"]["S"]
             for item in items
