@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import httpx
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from local.verification.deployment import Deployment
 
@@ -55,19 +54,22 @@ class Finding:
 
 
 def finding_of(check: Check, deployment: Deployment) -> Finding:
-    """Makes a check. Errors of AWS and of the network are findings, not exceptions."""
+    """Makes a check. Whatever it raises is a finding: one answer that nobody expected must not hide the other checks."""
     if deployment.is_embedded and check.on_embedded:
         return Finding(check.promise, Verdict.KNOWN_DIFFERENCE, check.on_embedded)
     try:
         check.run(deployment)
     except NotCheckedError as error:
         return Finding(check.promise, Verdict.NOT_CHECKED, str(error))
-    except (CheckError, BotoCoreError, ClientError, httpx.HTTPError, TimeoutError) as error:
+    except Exception as error:
         if isinstance(error, ClientError) and error.response["Error"]["Code"] in _NOT_ALLOWED:
             operation = error.operation_name
             reason = f"Your AWS credentials do not allow {operation}."
             return Finding(check.promise, Verdict.NOT_CHECKED, reason)
-        return Finding(check.promise, Verdict.FAILS, str(error) or type(error).__name__)
+        # The text of an error that nobody foresaw, such as KeyError, says little without its type.
+        name = "" if isinstance(error, CheckError) else type(error).__name__
+        reason = ": ".join(filter(None, (name, str(error))))
+        return Finding(check.promise, Verdict.FAILS, reason)
     return Finding(check.promise, Verdict.HOLDS)
 
 

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from rich.console import Console
 
+from local.client import NoApiAnswerError
 from local.verification import settings
 from local.verification.__main__ import verify
 from local.verification.checks import (
@@ -136,6 +137,8 @@ def _aws_error(code: str) -> ClientError:
         (httpx.ConnectError("refused"), Verdict.FAILS, "refused"),
         (httpx.ReadTimeout(""), Verdict.FAILS, "ReadTimeout"),
         (TimeoutError("late"), Verdict.FAILS, "late"),
+        (NoApiAnswerError("answered by a proxy"), Verdict.FAILS, "answered by a proxy"),
+        (KeyError("data"), Verdict.FAILS, "KeyError: 'data'"),
     ],
 )
 def test_an_error_is_a_finding(bare: Bare, error: Exception, verdict: Verdict, reason: str) -> None:
