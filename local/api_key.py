@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.deployed import outputs_of
 from local.emulator import ROOT
 from local.sam import STACK_NAME
 
@@ -32,7 +33,8 @@ def main() -> None:
     revoke.add_argument("key", help="the key, or its id: the 12 digits after ci_")
     arguments = parser.parse_args()
     try:
-        keys = ApiKeyTable(boto3.client("dynamodb"), _table_name(arguments.stack_name))
+        outputs = outputs_of(boto3.client("cloudformation"), arguments.stack_name)
+        keys = ApiKeyTable(boto3.client("dynamodb"), outputs["ApiKeysTableName"])
         if arguments.command == "create":
             scopes = [Scope(scope) for scope in arguments.scope or Scope]
             print(keys.create(scopes, arguments.project, datetime.now(UTC)))
@@ -42,12 +44,6 @@ def main() -> None:
             sys.exit("There is no such key.")
     except (BotoCoreError, ClientError) as error:
         sys.exit(f"AWS answered: {error}")
-
-
-def _table_name(stack_name: str) -> str:
-    stacks = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
-    outputs = {out["OutputKey"]: out["OutputValue"] for out in stacks[0].get("Outputs", [])}
-    return outputs["ApiKeysTableName"]
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local import sam
+from local.deployed import outputs_of
 from local.emulator import StackError, why
 from local.sam import ARM64, BUILD, RUNTIME, STACK_NAME, X86_64
 
@@ -60,9 +61,7 @@ def deploy(stack_name: str, runtime: str, architecture: str | None, parameters: 
     architecture = architecture or _deployed_architecture(stack_name) or ARM64
     build(runtime, architecture)
     sam.deploy(BUILD, stack_name, runtime, architecture, parameters, dict(os.environ), None)
-    stack = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
-    outputs = {out["OutputKey"]: out["OutputValue"] for out in stack.get("Outputs", [])}
-    print(_first_steps(stack_name, outputs))
+    print(_first_steps(stack_name, outputs_of(boto3.client("cloudformation"), stack_name)))
 
 
 def _deployed_architecture(stack_name: str) -> str | None:

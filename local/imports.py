@@ -17,23 +17,22 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from local.deployed import outputs_of
 from local.emulator import ROOT
 from local.sam import STACK_NAME
 
 sys.path.insert(0, str(ROOT / "layers" / "contact_imports"))
 
 from contact_imports.aws.imports_table import ImportTable
-from contact_imports.model.import_job import IMPORT_DEADLINE_SECONDS, Import
+from contact_imports.model.import_job import Import
 
 MOST_SHOWN = 50
 _REFRESH_SECONDS = 2
-_AFTER_EVERY_DEADLINE = timedelta(seconds=2 * IMPORT_DEADLINE_SECONDS)
 
 
-def open_imports(imports: ImportTable, now: datetime) -> Iterator[tuple[Import, bool]]:
-    """The imports that have not ended, and those whose end is being reported (True), the nearest deadline first."""
-    later = now + _AFTER_EVERY_DEADLINE
-    for ids, reporting in ((imports.overdue(later), False), (imports.unfollowed(later), True)):
+def open_imports(imports: ImportTable) -> Iterator[tuple[Import, bool]]:
+    """The imports that have not ended, and those whose end is being reported (True)."""
+    for ids, reporting in ((imports.all_open(), False), (imports.all_unfollowed(), True)):
         for import_id in ids:
             job = imports.get(import_id)
             if job is not None:
@@ -45,7 +44,7 @@ def table_of(imports: ImportTable, now: datetime) -> Table:
     table = Table("import", "project", "state", "rows", "age", title="Open imports")
     table.columns[0].no_wrap = True
     more = False
-    for number, (job, reporting) in enumerate(open_imports(imports, now)):
+    for number, (job, reporting) in enumerate(open_imports(imports)):
         if number == MOST_SHOWN:
             more = True
             break
@@ -68,8 +67,7 @@ def main() -> None:
     arguments = parser.parse_args()
     console = Console()
     try:
-        stacks = boto3.client("cloudformation").describe_stacks(StackName=arguments.stack_name)
-        outputs = {out["OutputKey"]: out["OutputValue"] for out in stacks["Stacks"][0]["Outputs"]}
+        outputs = outputs_of(boto3.client("cloudformation"), arguments.stack_name)
         imports = ImportTable(boto3.client("dynamodb"), outputs["ImportsTableName"])
         if arguments.once or not console.is_terminal:
             console.print(table_of(imports, datetime.now(UTC)))

@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.deployed import resources_of
 from local.sam import STACK_NAME
 
 _REFRESH_SECONDS = 2
@@ -92,14 +93,9 @@ class LogGroups:
 
 def log_groups_of(stack_name: str) -> LogGroups:
     """The log groups of a stack; raises BotoCoreError, ClientError."""
-    pages = boto3.client("cloudformation").get_paginator("list_stack_resources")
-    groups = {
-        resource["LogicalResourceId"].removesuffix("Logs"): resource["PhysicalResourceId"]
-        for page in pages.paginate(StackName=stack_name)
-        for resource in page["StackResourceSummaries"]
-        if resource["ResourceType"] == "AWS::Logs::LogGroup"
-    }
-    return LogGroups(boto3.client("logs"), groups)
+    groups = resources_of(boto3.client("cloudformation"), stack_name).get("AWS::Logs::LogGroup", {})
+    by_function = {name.removesuffix("Logs"): group for name, group in groups.items()}
+    return LogGroups(boto3.client("logs"), by_function)
 
 
 def main() -> None:

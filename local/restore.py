@@ -16,9 +16,14 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.deployed import outputs_of
+from local.emulator import ROOT
 from local.sam import STACK_NAME
 
-_KEYS_OF_A_PROJECT = 256
+sys.path.insert(0, str(ROOT / "layers" / "contact_imports"))
+
+from contact_imports.aws.contacts_table import partition_keys_of
+
 _MEMORY = ("version", "createdBy", "applied")
 """What a contact knows of its writes. It stays as it is now, so that a row which is delivered again is recognised."""
 
@@ -32,13 +37,13 @@ CHANGED = "changed while we wrote; run it again"
 def contacts_of(client: Any, table: str, project_id: str) -> Iterator[dict[str, dict[str, Any]]]:
     """The items of a project, by contact id: one dict for each of its partition keys, in order."""
     pages = client.get_paginator("query")
-    for number in range(_KEYS_OF_A_PROJECT):
+    for key in partition_keys_of(project_id):
         items: dict[str, Any] = {}
         for page in pages.paginate(
             TableName=table,
             ConsistentRead=True,
             KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": f"{project_id}#{number:02x}"}},
+            ExpressionAttributeValues={":pk": {"S": key}},
         ):
             items |= {item["sk"]["S"]: item for item in page["Items"]}
         yield items
@@ -115,8 +120,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write; without it, only count")
     arguments = parser.parse_args()
     try:
-        stacks = boto3.client("cloudformation").describe_stacks(StackName=arguments.stack_name)
-        outputs = {out["OutputKey"]: out["OutputValue"] for out in stacks["Stacks"][0]["Outputs"]}
+        outputs = outputs_of(boto3.client("cloudformation"), arguments.stack_name)
         found = restore(
             boto3.client("dynamodb"),
             arguments.from_table,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from local import sam
+from local.deployed import outputs_of
 from local.emulator import ROOT, Emulator, clean_environment, free_port
 from local.sam import ARCHITECTURE, RUNTIME, STACK_NAME
 
@@ -59,8 +60,7 @@ class LocalStack(Emulator):
         sam.deploy(
             self.build_folder, STACK_NAME, RUNTIME, ARCHITECTURE, parameters, environment, log
         )
-        stack = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
-        self.outputs = {out["OutputKey"]: out["OutputValue"] for out in stack["Outputs"]}
+        self.outputs = outputs_of(self.client("cloudformation"), STACK_NAME)
 
     def make_key(self, *scopes: Scope, projects: tuple[str, ...] = (PROJECT_ID,)) -> str:
         """A new API key's text; with every scope where none is named."""

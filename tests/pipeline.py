@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from contact_imports.aws.contacts_table import ContactTable
+from contact_imports.aws.contacts_table import ContactTable, partition_keys_of
 from contact_imports.aws.imports_table import ImportTable
 from contact_imports.aws.progress_records import ProgressRecords
 from contact_imports.aws.project_writes import ProjectWrites
@@ -198,11 +198,11 @@ def many_contacts_of(dynamodb: Any, table: str, project: str) -> dict[str, Conta
     """The same, key by key: the embedded AWS takes long to go through a large table."""
     pages = (
         page
-        for key in range(256)
+        for key in partition_keys_of(project)
         for page in dynamodb.get_paginator("query").paginate(
             TableName=table,
             KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": f"{project}#{key:02x}"}},
+            ExpressionAttributeValues={":pk": {"S": key}},
             ConsistentRead=True,
         )
     )

@@ -19,12 +19,13 @@ import boto3
 import httpx
 
 from local.client import ImportsClient
+from local.deployed import outputs_of, resources_of
 from local.emulator import ROOT
 
 sys.path.insert(0, str(ROOT / "layers" / "contact_imports"))
 
 from contact_imports.aws.api_keys_table import ApiKeyTable, Scope, key_id_of
-from contact_imports.aws.contacts_table import ContactTable
+from contact_imports.aws.contacts_table import ContactTable, partition_keys_of
 from contact_imports.model.identity import email_identity
 
 T = TypeVar("T")
@@ -36,7 +37,6 @@ END_SECONDS = 180
 """How long an import may take: the first of a day has five cold starts."""
 _POLL_SECONDS = 0.5
 _REQUEST_SECONDS = 60
-_KEYS_A_PROJECT = 256
 _OBJECTS_A_REQUEST = 1000
 _ITEMS_A_REQUEST = 25
 _FOLDERS = ("imports", "drop", "reports", "results")
@@ -61,8 +61,7 @@ class Deployment:
 
         `API_URL` in the environment wins over the stack's output, which the embedded AWS does not serve.
         """
-        stack = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
-        outputs = {out["OutputKey"]: out["OutputValue"] for out in stack.get("Outputs", [])}
+        outputs = outputs_of(boto3.client("cloudformation"), stack_name)
         return cls(stack_name, outputs, os.environ.get("API_URL") or outputs["ApiUrl"])
 
     @cached_property
@@ -80,13 +79,7 @@ class Deployment:
     @cached_property
     def resources(self) -> dict[str, dict[str, str]]:
         """The stack's resources: type to logical id to physical id."""
-        found: dict[str, dict[str, str]] = {}
-        pages = self.aws("cloudformation").get_paginator("list_stack_resources")
-        for page in pages.paginate(StackName=self.stack_name):
-            for resource in page["StackResourceSummaries"]:
-                of_type = found.setdefault(resource["ResourceType"], {})
-                of_type[resource["LogicalResourceId"]] = resource.get("PhysicalResourceId", "")
-        return found
+        return resources_of(self.aws("cloudformation"), self.stack_name)
 
     def aws(self, service: str) -> Any:
         """A boto3 client, with the credentials of the environment."""
@@ -184,8 +177,8 @@ class Deployment:
             keys.revoke(key_id_of(key))
 
     def _delete_contacts(self) -> None:
-        for number in range(_KEYS_A_PROJECT):
-            self._delete_items("ContactsTableName", "pk", f"{self.project}#{number:02x}", "sk")
+        for key in partition_keys_of(self.project):
+            self._delete_items("ContactsTableName", "pk", key, "sk")
 
     def _delete_tags(self) -> None:
         self._delete_items("TagsTableName", "projectId", self.project, "name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from contact_imports.model.contact import Contact, OnConflict
 from contact_imports.model.import_job import ImportOptions, new_import_id
 from contact_imports.model.stored_contact import CreatedBy, StoredContact
 from tests.pipeline import Pipeline
-from tests.simulation.aws_calls import CrashPoint
+from tests.simulation.aws_calls import Call, CrashPoint
 from tests.simulation.world import Fault, NewWorld, Poison, World, new_project
 
 COLUMN_MAP = ColumnMap(email="Email", first_name="First", custom_fields={"plan": "Plan"})
@@ -81,3 +82,13 @@ def put_before(pipeline: Pipeline, project: str, contacts: dict[str, Contact]) -
     other = new_import_id(datetime.now(UTC))
     stored = [StoredContact(contact, 1, CreatedBy(other, 2)) for contact in contacts.values()]
     assert pipeline.contacts.write(project, stored) == set()
+
+
+def at_each(calls: Sequence[Call], run: Callable[[int], object], what: str) -> None:
+    """Runs something at each call of a recorded run; an assertion that fails then says at which (`what`)."""
+    for at, made in enumerate(calls):
+        try:
+            run(at)
+        except AssertionError as error:
+            error.add_note(f"{what} {at}, {made}")
+            raise

@@ -16,6 +16,7 @@ from contact_imports.model.contact import OnConflict
 from contact_imports.model.import_job import Import, ImportOptions, Status
 from tests.oracle import counts_of, expected
 from tests.simulation.aws_calls import Call, CrashPoint
+from tests.simulation.one_import import at_each
 from tests.simulation.world import (
     MAX_RECEIVES,
     PROCESSOR_TRIES,
@@ -233,12 +234,7 @@ def test_a_batch_is_overtaken_at_any_call_of_the_one_that_counts_it(
             world.pipeline.delete_contacts()
 
     calls = run(None)
-    for at, made in enumerate(calls):
-        try:
-            run(at)
-        except AssertionError as error:
-            error.add_note(f"at call {at}, {made}")
-            raise
+    at_each(calls, run, "at call")
     tried("a dead letter and the batch that overtakes it, at every AWS call of either", len(calls))
 
 
@@ -320,12 +316,7 @@ def test_a_gap_is_filled_at_any_call_of_the_sweep_that_ends_its_import(
             world.pipeline.delete_contacts()
 
     calls = run(None)
-    for at, made in enumerate(calls):
-        try:
-            run(at)
-        except AssertionError as error:
-            error.add_note(f"at call {at}, {made}")
-            raise
+    at_each(calls, run, "at call")
     tried("a gap filled at every AWS call of the sweep", len(calls))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from contact_imports.model.import_job import Import, ImportOptions, Status
 from tests.oracle import counts_of, expected
 from tests.pipeline import imports_of
 from tests.simulation.aws_calls import Call, CrashPoint, When
+from tests.simulation.one_import import at_each
 from tests.simulation.world import PROCESSOR_TRIES, Fault, NewWorld, World, new_project
 
 pytestmark = pytest.mark.usefixtures("small_batches")
@@ -294,12 +296,7 @@ def test_the_recorded_partitions_count_whatever_a_later_processor_computes(
         return world
 
     calls = calls_of(run(None), "processor")
-    for at, made in enumerate(calls):
-        try:
-            run(at)
-        except AssertionError as error:
-            error.add_note(f"at call {at}, {made}")
-            raise
+    at_each(calls, run, "at call")
     tried("a second processor that splits otherwise, at every AWS call of the first", len(calls))
 
 
@@ -372,12 +369,7 @@ def test_an_event_while_an_import_is_stopped_sends_all_or_nothing(
     dies_at = CrashPoint(first_sent + 1 if started else 1, "after")
     calls = calls_of(run(None, dies_at), "dead_letter")
     assert len(calls) >= (5 if started else 2)
-    for at, made in enumerate(calls):
-        try:
-            run(at, dies_at)
-        except AssertionError as error:
-            error.add_note(f"told again at call {at}, {made}")
-            raise
+    at_each(calls, partial(run, dies_at=dies_at), "told again at call")
     tried("an event once more, at every AWS call of what stops its import", len(calls))
 
 
@@ -421,12 +413,7 @@ def test_an_import_stopped_by_the_sweep_at_any_call_of_its_processor_applies_not
         return world
 
     calls = calls_of(run(None), "processor")
-    for at, made in enumerate(calls):
-        try:
-            run(at)
-        except AssertionError as error:
-            error.add_note(f"stopped at call {at}, {made}")
-            raise
+    at_each(calls, run, "stopped at call")
     tried("an import stopped by the sweep, at every AWS call of its processor", len(calls))
 
 
@@ -474,12 +461,7 @@ def test_an_event_while_the_sweep_fails_its_import_loses_no_count(
         return world
 
     calls = calls_of(run(None), "dead_letter")
-    for at, made in enumerate(calls):
-        try:
-            run(at)
-        except AssertionError as error:
-            error.add_note(f"told again at call {at}, {made}")
-            raise
+    at_each(calls, run, "told again at call")
     tried("an event once more, at every AWS call of the sweep", len(calls))
 
 
@@ -519,10 +501,5 @@ def test_a_dropped_object_that_is_told_of_twice_is_one_import(
 
     calls = calls_of(run(None, dies=False), "processor")
     for dies in (False, True):
-        for at, made in enumerate(calls):
-            try:
-                run(at, dies=dies)
-            except AssertionError as error:
-                error.add_note(f"told again at call {at}, {made}; dies: {dies}")
-                raise
+        at_each(calls, partial(run, dies=dies), f"dies: {dies}; told again at call")
     tried("a dropped object told of again, at every AWS call of the processor", 2 * len(calls))

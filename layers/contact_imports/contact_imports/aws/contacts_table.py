@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -206,6 +206,12 @@ class DryRunContacts:
                 for stored in repeated
             ],
         )
+
+
+def partition_keys_of(project_id: str) -> Iterator[str]:
+    """The partition keys that a project's contacts are under, in the order of their ids."""
+    for digits in range(16**_KEY_DIGITS):
+        yield f"{project_id}#{digits:0{_KEY_DIGITS}x}"
 
 
 def _key(project_id: str, of_contact: str) -> dict[str, AttributeValueTypeDef]:

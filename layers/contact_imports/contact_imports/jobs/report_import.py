@@ -97,8 +97,7 @@ def _leave_report_and_results(
             _write_report(job, stores, has_time)
             has_report = True
         except UploadGoneError:
-            # The file was deleted: its failed rows are counted, but cannot be shown.
-            has_report = False
+            pass  # The file was deleted: its failed rows are counted, but cannot be shown.
         except (BotoCoreError, ClientError, StillUnprocessedError):
             raise
         except Exception as error:

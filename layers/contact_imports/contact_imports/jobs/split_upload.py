@@ -39,7 +39,7 @@ from contact_imports.model.errors import FileError, SplitChangedError
 from contact_imports.model.import_job import Import, Split, Upload
 from contact_imports.model.notes import Note
 
-_TOO_MANY_ROWS = "The file has more rows than the processor can hold. Split it into smaller files."
+_DISK_IS_FULL = "The file has more rows than the processor can hold. Split it into smaller files."
 
 _BUFFER_BYTES = 1024 * 1024
 """The buffer of a temporary file: with a smaller one, a line of 100 KB is read in many pieces."""
@@ -161,7 +161,7 @@ def process_upload(
         return ProcessedUpload("failed", import_id)
     except OSError as error:
         # Another try would fill the disk again.
-        if error.errno != errno.ENOSPC or not imports.fail(import_id, _TOO_MANY_ROWS, now):
+        if error.errno != errno.ENOSPC or not imports.fail(import_id, _DISK_IS_FULL, now):
             raise
         return ProcessedUpload("failed", import_id)
     return ProcessedUpload("sent", import_id, job.counts.total, split.batch_count)
